@@ -1,0 +1,57 @@
+"""resilix keeps a Python service standing while something it depends on is failing.
+
+Nouns are named, kept and shared, one per dependency: ``CircuitBreaker``, ``Bulkhead``, ``RetryBudget``. Verbs are
+written where they are needed: ``retry``, ``timeout``, ``fallback``, ``pipeline``, ``deadline``. All of them work on
+``def`` and ``async def``, across threads and event loops, on asyncio and trio.
+"""
+
+from resilix.core.breaker import BreakerSnapshot, CircuitState
+from resilix.core.settings import calls
+from resilix.core.verdict import Verdict
+from resilix.errors import (
+    BulkheadFullError,
+    CircuitOpenError,
+    ConfigurationError,
+    DeadlineExpiredError,
+    RejectedError,
+    ResilixError,
+    ResilixWarning,
+    TimeoutExceededError,
+)
+from resilix.policies.base import Policy
+from resilix.policies.breaker import CircuitBreaker
+from resilix.policies.budget import RetryBudget
+from resilix.policies.bulkhead import Bulkhead
+from resilix.policies.fallback import fallback
+from resilix.policies.permit import Permit
+from resilix.policies.pipeline import pipeline
+from resilix.policies.retry import retry
+from resilix.policies.time_left import deadline
+from resilix.policies.timeout import timeout
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BreakerSnapshot",
+    "Bulkhead",
+    "BulkheadFullError",
+    "CircuitBreaker",
+    "CircuitOpenError",
+    "CircuitState",
+    "ConfigurationError",
+    "DeadlineExpiredError",
+    "Permit",
+    "Policy",
+    "RejectedError",
+    "ResilixError",
+    "ResilixWarning",
+    "RetryBudget",
+    "TimeoutExceededError",
+    "Verdict",
+    "calls",
+    "deadline",
+    "fallback",
+    "pipeline",
+    "retry",
+    "timeout",
+]

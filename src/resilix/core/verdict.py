@@ -1,0 +1,185 @@
+"""Which outcomes count: success, failure, or ignored."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from tenacity import RetryCallState
+from tenacity.retry import retry_base
+
+from resilix.core.options import refuse
+from resilix.errors import RejectedError
+
+Predicate: TypeAlias = Callable[[Exception], object]
+On: TypeAlias = "type[Exception] | tuple[type[Exception], ...] | Callable[[Any], object] | retry_base"
+"""What names exceptions: a type, a tuple of types, a predicate, or a tenacity retry object."""
+
+OnHookError: TypeAlias = Callable[[str, Exception], None]
+"""Told the option's name and what its function raised."""
+
+
+class Verdict(enum.StrEnum):
+    """What an outcome means to a policy.
+
+    Example::
+
+        assert Verdict.IGNORED == "ignored"
+
+    *Ignored* is neither good nor bad: cancellation, ``KeyboardInterrupt``, ``GeneratorExit``, an exception that
+    nothing names, a refusal by one of our own policies. The permit goes back and nothing is counted.
+    """
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    IGNORED = "ignored"
+
+
+class Matcher:
+    """Decides whether an exception is one of those an option names.
+
+    Types are matched with ``isinstance``. A predicate is user code: whoever calls :meth:`ask` does so outside
+    every lock. Only ``Exception`` can match: cancellation and its like never do.
+    """
+
+    __slots__ = ("named", "predicate", "shown", "tenacity", "types")
+
+    def __init__(self, owner: str, option: str, on: Any) -> None:
+        self.types: tuple[type[Exception], ...] = ()
+        self.predicate: Callable[[Any], object] | None = None
+        self.tenacity = False
+        self.shown = _show(on)
+        if isinstance(on, retry_base):
+            self.predicate, self.tenacity = on, True
+        elif isinstance(on, type) or isinstance(on, tuple):
+            self.types = _types(owner, option, on)
+        elif callable(on):
+            self.predicate = on
+        else:
+            raise refuse(
+                owner,
+                option,
+                on,
+                "it names exceptions: a type, a tuple of types, a predicate or a tenacity retry object",
+                f"write {option}=ConnectionError",
+            )
+        # A refusal by one of our own policies counts only where a type says so by name.
+        self.named = tuple(t for t in self.types if issubclass(t, RejectedError))
+
+    def ask(
+        self, error: Exception, state: RetryCallState | None = None, *, own_refusals: bool = False
+    ) -> object:
+        """Answer for one exception; a predicate's own value (True, False, a wait) comes back as it is.
+
+        Args:
+            error: The exception.
+            state: The call state for a tenacity predicate, if there is one already.
+            own_refusals: Treat refusals by our own policies like any other exception.
+        """
+        if not own_refusals and isinstance(error, RejectedError):
+            return isinstance(error, self.named)
+        if self.predicate is None:
+            return isinstance(error, self.types)
+        if self.tenacity:
+            return self.predicate(state if state is not None else state_of(error))
+        return self.predicate(error)
+
+
+def state_of(error: Exception) -> RetryCallState:
+    """Give a tenacity predicate the call state it expects, for a call that is not a retry's."""
+    state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]
+    state.set_exception((type(error), error, error.__traceback__))
+    return state
+
+
+def _types(owner: str, option: str, on: Any) -> tuple[type[Exception], ...]:
+    types = on if isinstance(on, tuple) else (on,)
+    for one in types:
+        if not isinstance(one, type) or not issubclass(one, BaseException):
+            raise refuse(owner, option, on, f"{one!r} is not an exception type", f"write {option}=ConnectionError")
+        if not issubclass(one, Exception):
+            raise refuse(
+                owner,
+                option,
+                on,
+                f"{one.__name__} covers cancellation or an interrupt, which no policy may swallow or count",
+                f"write {option}=Exception",
+            )
+    return types
+
+
+def _show(on: Any) -> str:
+    if isinstance(on, tuple):
+        return "(" + ", ".join(_show(one) for one in on) + ")"
+    return getattr(on, "__name__", None) or type(on).__name__
+
+
+class Judge:
+    """Gives the verdict on an outcome from ``on``, ``ignore`` and ``on_result``.
+
+    ``ignore`` wins over ``on``. A predicate that raises makes the verdict *ignored*: its error goes to
+    ``hook_error`` and the caller's own outcome stands.
+    """
+
+    __slots__ = ("_hook_error", "_ignore", "_on", "on_result")
+
+    def __init__(
+        self,
+        owner: str,
+        *,
+        on: Any,
+        ignore: Any,
+        on_result: Callable[[Any], object] | None,
+        hook_error: OnHookError,
+    ) -> None:
+        self._on = Matcher(owner, "on", on)
+        self._ignore = Matcher(owner, "ignore", ignore) if ignore != () else None
+        if self._ignore is not None:
+            both = set(self._on.types) & set(self._ignore.types)
+            if both:
+                shown = ", ".join(sorted(t.__name__ for t in both))
+                raise refuse(
+                    owner,
+                    "ignore",
+                    ignore,
+                    f"{shown} stands in both on and ignore, which contradict each other",
+                    "write it in one of them",
+                )
+        if on_result is not None and not callable(on_result):
+            raise refuse(
+                owner,
+                "on_result",
+                on_result,
+                "it judges a result, so it must be a function",
+                "write on_result=lambda response: response.status_code >= 500",
+            )
+        self.on_result = on_result
+        self._hook_error = hook_error
+
+    def error(self, error: BaseException) -> Verdict:
+        """Judge an exception. Runs user code: never call it under a lock."""
+        if not isinstance(error, Exception):
+            return Verdict.IGNORED
+        if self._ignore is not None:
+            ignored = self._ask("ignore", self._ignore, error)
+            if ignored is None or ignored:
+                return Verdict.IGNORED
+        return Verdict.FAILURE if self._ask("on", self._on, error) else Verdict.IGNORED
+
+    def _ask(self, option: str, matcher: Matcher, error: Exception) -> object:
+        try:
+            return bool(matcher.ask(error))
+        except Exception as broken:
+            self._hook_error(option, broken)
+            return None
+
+    def result(self, result: object) -> Verdict:
+        """Judge a result. Runs user code: never call it under a lock."""
+        if self.on_result is None:
+            return Verdict.SUCCESS
+        try:
+            return Verdict.FAILURE if self.on_result(result) else Verdict.SUCCESS
+        except Exception as broken:
+            self._hook_error("on_result", broken)
+            return Verdict.IGNORED

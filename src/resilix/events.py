@@ -1,0 +1,285 @@
+"""What happens inside the policies, as frozen dataclasses, for whoever subscribes.
+
+Nobody listens: one attribute test per call, nothing else. Somebody listens: the event is built and handed
+over in the thread and context of the caller, outside every lock. A listener that raises is counted, logged
+once, and never seen by the caller.
+
+Example::
+
+    from resilix import events
+
+    stop = events.subscribe(lambda event: print(event))
+    ...
+    stop()
+
+Error objects are carried in ``error`` for code to look at. ``repr`` of an event shows only the error's type,
+because its text may hold a URL or a credential.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base of all events.
+
+    Attributes:
+        policy: The kind of policy: "breaker", "retry", "timeout", "bulkhead", "fallback", "deadline".
+        name: The name of a noun (breaker, bulkhead), or the label of a verb: its pipeline's name, else the
+            qualified name of the wrapped function.
+    """
+
+    policy: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallAdmitted(Event):
+    """A breaker or a bulkhead let a call through."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRefused(Event):
+    """A policy refused a call: the function did not run.
+
+    Attributes:
+        kind: "circuit_open", "bulkhead_full", "deadline_expired".
+        retry_after: Seconds until it makes sense to come back, if known.
+    """
+
+    kind: str
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorEvent(Event):
+    """Base of the events that carry an error.
+
+    Attributes:
+        error: The exception itself, or ``None`` when a result was judged a failure. Not in ``repr``.
+        error_type: The exception's type name, or "result".
+    """
+
+    error: BaseException | None = field(repr=False, compare=False)
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFailed(ErrorEvent):
+    """One attempt of a retry failed in a way that may be retried.
+
+    Attributes:
+        attempt: Its number, from 1.
+    """
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryScheduled(ErrorEvent):
+    """Another attempt will be made.
+
+    Attributes:
+        attempt: The number of the attempt to come.
+        wait: Seconds until then.
+    """
+
+    attempt: int
+    wait: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenUp(ErrorEvent):
+    """No further attempt will be made; the last error or result goes to the caller.
+
+    Attributes:
+        attempts: How many attempts were made.
+        reason: "attempts", "within", "deadline", "budget", "stop" or "cancelled".
+    """
+
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition(Event):
+    """A breaker changed its state or its mode.
+
+    Attributes:
+        from_state: "closed", "open" or "half_open".
+        to_state: Likewise.
+        mode: "normal", "forced_open", "disabled" or "observing", from now on.
+        reason: Why, in a few words.
+        opening: The number of the opening by itself since it was last closed.
+    """
+
+    from_state: str
+    to_state: str
+    mode: str
+    reason: str
+    opening: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TripObserved(Event):
+    """A breaker that only observes would have opened now.
+
+    Attributes:
+        reason: Why, in a few words.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeAdmitted(Event):
+    """A half-open breaker let a probe through.
+
+    Attributes:
+        lease: Seconds the probe has before it counts as failed.
+    """
+
+    lease: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedOut(Event):
+    """A timeout of ours expired while the call was running.
+
+    Attributes:
+        seconds: How long the call was given.
+        abandoned: True when the call goes on in its worker thread although nobody waits for it.
+    """
+
+    seconds: float
+    abandoned: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallbackServed(ErrorEvent):
+    """A fallback answered instead of the function."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookError(ErrorEvent):
+    """User code given to a policy raised; its answer was done without.
+
+    Attributes:
+        hook: Which one: "on", "on_result", "wait", "stop", "open_for", "listener", …
+    """
+
+    hook: str
+
+
+Listener = Callable[[Event], object]
+
+
+class Hub:
+    """Where policies hand in events and listeners take them out."""
+
+    __slots__ = ("_lock", "hook_errors", "listeners", "logged")
+
+    def __init__(self) -> None:
+        self.listeners: tuple[Listener, ...] = ()
+        self.hook_errors = 0
+        self.logged: set[str] = set()
+        self._lock = threading.Lock()
+
+    def add(self, listener: Listener) -> None:
+        """Add a listener; the same one may be added more than once."""
+        with self._lock:
+            self.listeners = (*self.listeners, listener)
+
+    def remove(self, listener: Listener) -> None:
+        """Remove one subscription of the listener, if it is still there."""
+        with self._lock:
+            kept = list(self.listeners)
+            # Identity, not equality: two equal bound methods are two subscriptions of one listener,
+            # but user-defined equality must not run under our lock.
+            for index, known in enumerate(kept):
+                if known is listener:
+                    del kept[index]
+                    break
+            self.listeners = tuple(kept)
+
+    def emit(self, event: Event) -> None:
+        """Hand the event to every listener. What they raise is counted and goes no further."""
+        for listener in self.listeners:
+            try:
+                listener(event)
+            except Exception as error:
+                self._note(f"listener {listener!r}", error)
+
+    def hook_failed(self, policy: str, name: str, hook: str, error: Exception) -> None:
+        """Count an error of user code that a policy had to ask, and tell the listeners."""
+        self._note(f"{policy} {name!r}: {hook}", error)
+        if self.listeners:
+            self.emit(
+                HookError(policy=policy, name=name, hook=hook, error=error, error_type=type(error).__name__)
+            )
+
+    def _note(self, source: str, error: Exception) -> None:
+        self.hook_errors += 1
+        if source in self.logged or len(self.logged) >= _MOST_LOGGED:
+            return
+        self.logged.add(source)
+        import logging  # only ever needed when user code is broken
+
+        logging.getLogger("resilix").error(
+            "%s raised %s; resilix goes on without its answer (said once)", source, type(error).__name__
+        )
+
+
+_MOST_LOGGED = 256
+"""How many broken hooks are remembered as logged, so that the memory for it is bounded."""
+
+HUB = Hub()
+"""The hub of this process."""
+
+
+def subscribe(listener: Listener) -> Callable[[], None]:
+    """Have ``listener(event)`` called for every event of every policy.
+
+    Example::
+
+        stop = subscribe(print)
+        ...
+        stop()
+
+    Args:
+        listener: Called with each event in the thread of the caller, outside every lock. What it raises is
+            counted (:func:`hook_errors`), logged once to the "resilix" logger, and otherwise dropped.
+
+    Returns:
+        A function that ends this subscription; calling it again does nothing.
+
+    Raises:
+        TypeError: The listener cannot be called.
+    """
+    if not callable(listener):
+        raise TypeError(f"subscribe() needs a callable that takes one event, not {listener!r}")
+
+    def once(event: Event) -> object:
+        return listener(event)
+
+    once.__qualname__ = getattr(listener, "__qualname__", repr(listener))
+    HUB.add(once)
+
+    def unsubscribe() -> None:
+        HUB.remove(once)
+
+    return unsubscribe
+
+
+def hook_errors() -> int:
+    """How often user code given to a policy (listener, predicate, wait, …) raised in this process.
+
+    Example::
+
+        assert hook_errors() == 0
+    """
+    return HUB.hook_errors

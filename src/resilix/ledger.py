@@ -1,0 +1,94 @@
+"""Many running asyncio calls with the same time limit, and one armed timer for all of them.
+
+The limit of a timeout policy is constant, so its deadlines come in the order in which the calls began: a dict in
+insertion order is the whole data structure, and a call costs one entry put in and taken out instead of a timer
+made and cancelled. What a call sees is what ``asyncio.timeout`` would show it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from resilix.runtime import was_ours
+
+Task = asyncio.Task[Any]
+
+
+class Page:
+    """The running calls of one policy in one event loop.
+
+    Attributes:
+        loop: The event loop.
+        live: Task → (when its time is over, its count of cancellation requests at entry), oldest first.
+    """
+
+    __slots__ = ("_armed", "_fired", "_resolution", "live", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.live: dict[Task, tuple[float, int]] = {}
+        self._fired: dict[Task, list[int]] = {}
+        self._armed = False
+        self._resolution = getattr(loop, "_clock_resolution", 0.0)
+
+    def enter(self, task: Task, seconds: float) -> None:
+        """Write a call down; its task must not stand here already."""
+        when = self.loop.time() + seconds
+        self.live[task] = (when, task.cancelling())
+        if not self._armed:
+            self._arm(when)
+
+    def _arm(self, when: float) -> None:
+        self._armed = True
+        self.loop.call_at(when, self._fire)
+
+    def _fire(self) -> None:
+        now = self.loop.time() + self._resolution
+        live = self.live
+        while live:
+            task = next(iter(live))
+            when, cancelling = live[task]
+            if when > now:
+                self._arm(when)
+                return
+            del live[task]
+            # A list: cleanup code of the cancelled call may enter the same policy and run out of time too.
+            self._fired.setdefault(task, []).append(cancelling)
+            task.cancel()
+        self._armed = False
+
+    def leave(self, task: Task, error: BaseException | None) -> bool:
+        """The call is over. True when it ended because its time was over and nobody else cancelled it."""
+        if self.live.pop(task, None) is not None:
+            return False
+        stack = self._fired[task]
+        cancelling = stack.pop()
+        if not stack:
+            del self._fired[task]
+        return was_ours(task, cancelling, error)
+
+
+class Ledger:
+    """The pages of one timeout policy.
+
+    Attributes:
+        page: The one used last; look whether its loop is yours.
+    """
+
+    __slots__ = ("_pages", "page")
+
+    def __init__(self) -> None:
+        self._pages: dict[asyncio.AbstractEventLoop, Page] = {}
+        self.page: Page | None = None
+
+    def page_of(self, loop: asyncio.AbstractEventLoop) -> Page:
+        """Find or make the page of a loop."""
+        page = self._pages.get(loop)
+        if page is None:
+            page = Page(loop)
+            # Each asyncio.run makes a new loop; the closed ones go when the next comes.
+            kept = {one: its for one, its in self._pages.items() if not one.is_closed()}
+            self._pages = {**kept, loop: page}
+        self.page = page
+        return page

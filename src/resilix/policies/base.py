@@ -1,0 +1,300 @@
+"""What every policy is: three members, and how a function gets wrapped."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import warnings
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+
+from resilix.errors import ConfigurationError, ResilixWarning
+from resilix.policies.hazards import warnings_for
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Alt = TypeVar("Alt", covariant=True)
+
+AnyCallable = Callable[..., Any]
+
+
+class Target:
+    """A function about to be wrapped, and what to call it.
+
+    Attributes:
+        fn: The function, or the shell of the next policy inwards.
+        is_async: Whether it is awaited.
+        inner: The policies already inside, outermost first.
+    """
+
+    __slots__ = ("_label", "_trampoline", "fn", "inner", "is_async")
+
+    def __init__(
+        self,
+        fn: AnyCallable,
+        *,
+        is_async: bool,
+        label: str | None = None,
+        trampoline: bool = False,
+        inner: tuple[Any, ...] = (),
+    ) -> None:
+        self.fn = fn
+        self.is_async = is_async
+        self.inner = inner
+        self._label = label
+        self._trampoline = trampoline
+
+    def label(self, args: tuple[Any, ...]) -> str:
+        """What events and errors call this function: the pipeline's name, else its qualified name."""
+        if self._label is not None:
+            return self._label
+        return qualified_name(args[0] if self._trampoline and args else self.fn)
+
+    def arguments(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The arguments the user's function was called with."""
+        return args[1:] if self._trampoline else args
+
+    def function(self, args: tuple[Any, ...]) -> AnyCallable:
+        """The user's function, as far as it can be seen from here."""
+        return cast(AnyCallable, args[0]) if self._trampoline else self.fn
+
+    def around(self, shell: AnyCallable, policy: object) -> Target:
+        """The same target with one more policy around it."""
+        return self._copy(shell, self.is_async, self._label, (policy, *self.inner))
+
+    def named(self, label: str | None) -> Target:
+        """The same target under another name."""
+        return self._copy(self.fn, self.is_async, label or self._label, self.inner)
+
+    def awaited(self, fn: AnyCallable) -> Target:
+        """The same target as an async function."""
+        return self._copy(fn, True, self._label or qualified_name(self.fn), self.inner)
+
+    def _copy(self, fn: AnyCallable, is_async: bool, label: str | None, inner: tuple[Any, ...]) -> Target:
+        return Target(fn, is_async=is_async, label=label, trampoline=self._trampoline, inner=inner)
+
+
+def qualified_name(fn: object) -> str:
+    """The qualified name of a function, through partials and callable objects."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return getattr(fn, "__qualname__", None) or type(fn).__qualname__
+
+
+class Policy(Generic[Alt]):
+    """Something that runs a function in its own way: decorate with it, or have it make a call.
+
+    Every policy of ours is one, pipelines included. Yours is a small class with two methods; it can be stacked, put into a
+    pipeline, and shows up in ``explain()``.
+
+    Example::
+
+        class Logged(Policy[Never]):
+            def call(self, fn, /, *args, **kwargs):
+                log.info("calling %s", fn.__qualname__)
+                return fn(*args, **kwargs)
+
+            async def acall(self, fn, /, *args, **kwargs):
+                log.info("calling %s", fn.__qualname__)
+                return await fn(*args, **kwargs)
+
+        @Logged()
+        def price(symbol: str) -> int: ...
+
+    ``Alt`` is the type of what the policy may answer instead of the function: ``Policy[None]`` may return ``None``;
+    ``Policy[Never]`` never answers by itself.
+    """
+
+    kind = "policy"
+    """The kind of policy, for events and messages."""
+
+    def call(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | Alt:
+        """Call ``fn(*args, **kwargs)`` under this policy.
+
+        Example::
+
+            quotes.call(fetch, "ACME")
+
+        Raises:
+            ConfigurationError: ``fn`` is a coroutine function; await :meth:`acall` instead.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how to make a sync call: define call()")
+
+    async def acall(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R | Alt:
+        """Await ``fn(*args, **kwargs)`` under this policy.
+
+        Example::
+
+            await quotes.acall(fetch, "ACME")
+
+        Raises:
+            ConfigurationError: ``fn`` returned something that cannot be awaited; use :meth:`call` instead.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how to make an async call: define acall()")
+
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Callable[P, Coroutine[Any, Any, R | Alt]]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Callable[P, R | Alt]: ...
+    def __call__(self, fn: Callable[..., Any], /) -> Callable[..., Any]:
+        """Wrap a function, method, partial or callable object; its signature and type stay.
+
+        Example::
+
+            @quotes
+            def price(symbol: str) -> int: ...
+
+        Raises:
+            ConfigurationError: There is nothing to wrap, or it is a class.
+            TypeError: It is a generator function, which would run after the policy has finished.
+        """
+        return decorate(self, fn)
+
+    def _bind(self, target: Target) -> AnyCallable:
+        """Make the shell around a target. Ours override this; the default goes through the public methods."""
+        fn = target.fn
+        if target.is_async:
+
+            async def awaited(*args: Any, **kwargs: Any) -> Any:
+                return await self.acall(fn, *args, **kwargs)
+
+            return awaited
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            return self.call(fn, *args, **kwargs)
+
+        return called
+
+
+class BoundPolicy(Policy[Alt]):
+    """Base of our own policies: they say once, in ``_bind``, how a target is run."""
+
+    _sync_shell: AnyCallable | None = None
+    _async_shell: AnyCallable | None = None
+
+    def call(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | Alt:
+        """Call ``fn(*args, **kwargs)`` under this policy; see :meth:`Policy.call`."""
+        if is_coroutine_function(fn):
+            raise ConfigurationError(
+                f"{self!r}.call({qualified_name(fn)}): it is a coroutine function, and call() would not await it; "
+                f"write await ….acall({qualified_name(fn)}, …)"
+            )
+        shell = self._sync_shell
+        if shell is None:
+            shell = self._sync_shell = self._bind(Target(_run, is_async=False, trampoline=True))
+        return cast("R | Alt", shell(fn, *args, **kwargs))
+
+    async def acall(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R | Alt:
+        """Await ``fn(*args, **kwargs)`` under this policy; see :meth:`Policy.acall`."""
+        shell = self._async_shell
+        if shell is None:
+            shell = self._async_shell = self._bind(Target(_arun, is_async=True, trampoline=True))
+        return cast("R | Alt", await shell(fn, *args, **kwargs))
+
+
+def _run(fn: AnyCallable, /, *args: Any, **kwargs: Any) -> Any:
+    return fn(*args, **kwargs)
+
+
+async def _arun(fn: AnyCallable, /, *args: Any, **kwargs: Any) -> Any:
+    awaitable = fn(*args, **kwargs)
+    if not hasattr(type(awaitable), "__await__"):
+        raise ConfigurationError(
+            f"acall({qualified_name(fn)}): it returned {type(awaitable).__name__}, which cannot be awaited; "
+            f"write call({qualified_name(fn)}, …) without await"
+        )
+    return await awaitable
+
+
+# -- wrapping ------------------------------------------------------------------------------------------------
+
+
+def decorate(policy: Policy[Any], fn: Any) -> Any:
+    """Wrap ``fn`` with a policy; see :meth:`Policy.__call__`."""
+    if isinstance(fn, (staticmethod, classmethod)):
+        return type(fn)(_wrap(policy, fn.__func__))
+    return _wrap(policy, fn)
+
+
+def _wrap(policy: Policy[Any], fn: Any) -> Any:
+    _check_wrappable(policy, fn)
+    inner: tuple[Any, ...] = getattr(fn, "__resilix__", ())
+    target = Target(fn, is_async=is_coroutine_function(fn), inner=inner)
+    shell = policy._bind(target)  # pyright: ignore[reportPrivateUsage]  # the seam of our own module
+    # A shell is made for this function alone, so it may become its wrapper without another frame.
+    wrapper = functools.update_wrapper(shell, fn)
+    around = (policy, *inner)
+    wrapper.__dict__["__resilix__"] = around
+    for text in warnings_for(around):
+        warnings.warn(f"{qualified_name(fn)}: {text}", ResilixWarning, stacklevel=4)
+    return wrapper
+
+
+def _check_wrappable(policy: object, fn: Any) -> None:
+    if isinstance(fn, type):
+        raise ConfigurationError(
+            f"{policy!r} was put on the class {fn.__name__}: it guards calls, not classes; put it on the methods"
+        )
+    if not callable(fn):
+        raise ConfigurationError(
+            f"{policy!r} was applied to {fn!r}, which cannot be called; put it on a function or a method"
+        )
+    call = fn if not hasattr(type(fn), "__call__") else getattr(type(fn), "__call__")  # noqa: B004, B009
+    for candidate in (fn, call):
+        if inspect.isgeneratorfunction(candidate) or inspect.isasyncgenfunction(candidate):
+            raise TypeError(
+                f"{policy!r} was put on the generator function {qualified_name(fn)}: its body runs while it is "
+                "iterated, after the policy has finished, so it would not be guarded. Put the policy on a "
+                "function that returns the whole result, or guard the body: with breaker.acquire(): …, "
+                "or for attempt in retry(…).attempts(): with attempt: …"
+            )
+
+
+def is_coroutine_function(fn: Any) -> bool:
+    """Whether calling ``fn`` gives a coroutine: also through partials, bound methods and callable objects."""
+    code = getattr(fn, "__code__", None)
+    if code is not None and code.co_flags & inspect.CO_COROUTINE:
+        return True
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
+
+
+# -- sync functions that hand back an awaitable -------------------------------------------------------------------
+
+PLAIN: set[type] = {type(None), bool, int, float, str, bytes, list, dict, tuple, set}
+"""Result types seen so far that cannot be awaited, so that the question is asked once per type."""
+_MOST_PLAIN = 512
+
+
+def is_awaitable(result: object) -> bool:
+    """Whether a sync function's result is work still to be awaited; remembers the types that are not."""
+    kind = type(result)
+    if hasattr(kind, "__await__") or (
+        isinstance(result, types.GeneratorType) and result.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE
+    ):
+        return True
+    if len(PLAIN) < _MOST_PLAIN and kind is not types.GeneratorType:
+        PLAIN.add(kind)
+    return False
+
+
+async def continue_async(
+    policy: Policy[Any], target: Target, awaitable: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Guard what a sync function handed back: the same policy, async from here on.
+
+    The first attempt awaits what is there already; a further one calls the function again.
+    """
+    first = [awaitable]
+
+    async def attempt(*args: Any, **kwargs: Any) -> Any:
+        return await (first.pop() if first else target.fn(*args, **kwargs))
+
+    shell = policy._bind(target.awaited(attempt))  # pyright: ignore[reportPrivateUsage]  # as in _wrap
+    try:
+        return await shell(*args, **kwargs)
+    finally:
+        for refused in first:
+            close = getattr(refused, "close", None)
+            if close is not None:
+                close()

@@ -1,0 +1,407 @@
+"""``CircuitBreaker``: stop calling what is down, find out gently when it is back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Never
+
+from tenacity.wait import wait_base
+
+from resilix.clock import SYSTEM, TimeSource
+from resilix.core import options
+from resilix.core.breaker import BreakerCore, BreakerSnapshot, Change, CircuitState, Era, Mode, Ticket
+from resilix.core.options import Seconds, checked
+from resilix.core.settings import MIN_CALLS, OWNER, Calls, opening_seconds, read_settings
+from resilix.core.settings import FALLBACK_OPEN_FOR as FALLBACK_OPEN_FOR
+from resilix.core.verdict import Judge, On, Verdict
+from resilix.errors import CircuitOpenError
+from resilix.events import HUB, CallAdmitted, CallRefused, ProbeAdmitted, Transition, TripObserved
+from resilix.policies.base import PLAIN, AnyCallable, BoundPolicy, Target, continue_async, is_awaitable
+from resilix.policies.permit import Permit
+from resilix.policies.registry import REGISTRY
+from resilix.policies.time_left import DEADLINE, check_deadline
+
+JUDGING = ("on", "ignore", "on_result")
+
+
+class CircuitBreaker(BoundPolicy[Never]):
+    """Refuses calls to a dependency that keeps failing, and lets a probe through now and then to see if it is back.
+
+    Make one per dependency, keep it, share it: between threads, event loops, ``def`` and ``async def``.
+
+    Example::
+
+        quotes = CircuitBreaker("quotes", on=ConnectionError, open_for=30.0)
+
+        @quotes
+        def price(symbol: str) -> int: ...
+
+    It opens on ``consecutive`` failures in a row, or when the share of failed (or slow) calls in the window reaches a
+    threshold. An outcome is a success, a failure, or *ignored*: cancellation, exceptions that nothing names and refusals
+    by other policies of ours count as nothing.
+
+    Args:
+        name: What operators see in metrics, events and errors.
+        on: What counts as a failure: a type, a tuple of types, a predicate, or a tenacity retry object. Only
+            ``Exception`` can count.
+        ignore: What never counts, although ``on`` names it; the same forms.
+        on_result: A predicate: a result for which it is true counts as a failure.
+        failure_rate: Share of failures in the window that opens it, 0 to 1, inclusive; ``None`` switches the rule off.
+        slow_rate: The same for slow calls; needs ``slow_after``.
+        slow_after: Seconds; a call that takes strictly longer is slow. ``None``: none is.
+        consecutive: Failures in a row that open it; ``None`` switches the rule off.
+        window: Seconds the rates look back, precise to a tenth of it or better, or ``calls(n)`` for the last n calls.
+        min_calls: Calls the window must hold before a rate counts; for ``calls(n)`` with a smaller n, n.
+        open_for: Seconds it stays open; or a function of the opening's number (1, 2, …); or any tenacity wait, such
+            as ``wait_exponential(multiplier=5, max=300)``.
+        probes: Results of probes that are needed to decide, and so the most in flight while half-open.
+        probe_failures: How many of them may fail; one more reopens it.
+        probe_lease: Seconds a probe has; then it counts as failed, and its late outcome changes nothing.
+        clock: Returns seconds and never runs backwards; for tests, see also ``resilix.testing.virtual_time``.
+
+    Raises:
+        ConfigurationError: An option cannot mean anything sensible.
+
+    The state machine follows Nygard's "Release It!"; eras follow the generation number of sony/gobreaker; the joint
+    rule of failures in a row and a rate follows the breaker of linkerd2-proxy.
+    """
+
+    kind = "breaker"
+
+    @checked(OWNER, 'CircuitBreaker("quotes", on=ConnectionError)')
+    def __init__(
+        self,
+        name: str,
+        *,
+        on: On = Exception,
+        ignore: On = (),
+        on_result: Callable[[Any], object] | None = None,
+        failure_rate: float | None = 0.5,
+        slow_rate: float | None = None,
+        slow_after: Seconds | None = None,
+        consecutive: int | None = 10,
+        window: Seconds | Calls = 30.0,
+        min_calls: int = MIN_CALLS,
+        open_for: Seconds | Callable[[int], Seconds] | wait_base = 30.0,
+        probes: int = 1,
+        probe_failures: int = 0,
+        probe_lease: Seconds = 60.0,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._name = options.name_of(OWNER, name)
+        if clock is not None:
+            options.function(OWNER, "clock", clock, "")
+        self._clock = SYSTEM if clock is None else TimeSource(clock)
+        self._options: dict[str, Any] = {
+            "on": on, "ignore": ignore, "on_result": on_result, "failure_rate": failure_rate,
+            "slow_rate": slow_rate, "slow_after": slow_after, "consecutive": consecutive, "window": window,
+            "min_calls": min_calls, "open_for": open_for, "probes": probes, "probe_failures": probe_failures,
+            "probe_lease": probe_lease,
+        }  # fmt: skip
+        self._judge, settings = self._read(self._options)
+        self._core = BreakerCore(settings, self._clock.now(), watchful=on_result is not None)
+        self._announcing = threading.Lock()
+        REGISTRY.add("CircuitBreaker", self, stacklevel=3)
+
+    def _read(self, chosen: dict[str, Any]) -> tuple[Judge, Any]:
+        judge = Judge(OWNER, **{key: chosen[key] for key in JUDGING}, hook_error=self._hook_error)
+        return judge, read_settings(**{key: value for key, value in chosen.items() if key not in JUDGING})
+
+    def _hook_error(self, hook: str, error: Exception) -> None:
+        HUB.hook_failed(self.kind, self._name, hook, error)
+
+    def __repr__(self) -> str:
+        return f"CircuitBreaker({self._name!r}, {self._core.era.state.value})"
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name it was given."""
+        return self._name
+
+    @property
+    def state(self) -> CircuitState:
+        """Closed, open or half-open. An opening that is over still reads open until a probe is admitted."""
+        return self._core.era.state
+
+    def snapshot(self) -> BreakerSnapshot:
+        """Describe this moment in one frozen object; reading changes nothing.
+
+        Example::
+
+            quotes.snapshot().retry_after
+        """
+        return self._core.snapshot(self._name, self._clock.now())
+
+    # -- a person takes over -------------------------------------------------------------------------------
+
+    def open(self, for_: Seconds | None = None, reason: str = "manual") -> None:
+        """Open it now.
+
+        Example::
+
+            quotes.open(for_=120, reason="maintenance")
+
+        Args:
+            for_: Seconds until the first probe; ``None`` for as long as an opening by itself would last.
+            reason: What the refused callers are told.
+
+        Raises:
+            ConfigurationError: ``for_`` is not a duration above zero.
+        """
+        length = None if for_ is None else options.duration("CircuitBreaker.open", "for_", for_)
+        self._core.open(self._clock.now(), length, reason)
+        self._flush()
+
+    def close(self) -> None:
+        """Close it with empty windows; ends ``open``, ``force_open``, ``disable`` and ``observe`` too."""
+        self._core.close(self._clock.now(), "closed by hand")
+        self._flush()
+
+    def force_open(self) -> None:
+        """Refuse everything, without probes, until ``close()`` or another of these is called."""
+        self._core.take(self._clock.now(), Mode.FORCED_OPEN, "forced open")
+        self._flush()
+
+    def disable(self) -> None:
+        """Let everything through and count nothing, until ``close()`` or another of these is called."""
+        self._core.take(self._clock.now(), Mode.DISABLED, "disabled")
+        self._flush()
+
+    def observe(self) -> None:
+        """Count, but never refuse: a ``TripObserved`` event says when it would have opened."""
+        self._core.take(self._clock.now(), Mode.OBSERVING, "observing")
+        self._flush()
+
+    def reconfigure(self, **changes: Any) -> None:
+        """Change options while it runs; state, counts and calls in flight are kept.
+
+        A window of the same kind is resized with what it holds; one of the other kind starts empty. The next outcome is
+        judged by the new rules. An opening under way keeps its length.
+
+        Example::
+
+            quotes.reconfigure(failure_rate=0.3, open_for=60.0)
+
+        Args:
+            changes: The options of the constructor, but for ``name`` and ``clock``.
+
+        Raises:
+            ConfigurationError: An option is unknown or cannot mean anything sensible; nothing was changed.
+        """
+        for option in changes:
+            if option not in self._options:
+                known = ", ".join(self._options)
+                raise options.refuse(
+                    "CircuitBreaker.reconfigure", option, changes[option], "there is no such option", f"there are {known}"
+                )
+        chosen = {**self._options, **changes}
+        judge, settings = self._read(chosen)
+        self._core.reconfigure(settings, self._clock.now(), watchful=chosen["on_result"] is not None)
+        self._judge, self._options = judge, chosen
+
+    # -- calls ---------------------------------------------------------------------------------------------
+
+    def acquire(self) -> Permit:
+        """Ask for leave to make one call, and say afterwards how it went.
+
+        Example::
+
+            with quotes.acquire():
+                fetch("ACME")
+
+        Raises:
+            CircuitOpenError: It is open, or all its probes are out.
+            DeadlineExpiredError: The deadline around this call has passed.
+        """
+        ticket = self._admit(self._name)
+
+        def settle(verdict: Verdict) -> None:
+            self._settle(ticket, verdict)
+
+        return Permit(settle, self._judge.error)
+
+    def _admit(self, label: str) -> Ticket:
+        if DEADLINE.used:
+            check_deadline(self.kind, label)
+        core = self._core
+        now = self._clock.now()
+        ticket = core.admit(now)
+        if core.changes:
+            self._flush()
+            if ticket is None and core.era.until <= now:
+                # A lease had run out long ago, and the opening that followed is over as well.
+                ticket = core.admit(now)
+                self._flush()
+        if ticket is None:
+            self._refuse(now)
+        elif HUB.listeners:
+            HUB.emit(CallAdmitted(policy=self.kind, name=self._name))
+            if ticket.era is not None and ticket.era.state is CircuitState.HALF_OPEN:
+                HUB.emit(ProbeAdmitted(policy=self.kind, name=self._name, lease=ticket.lease - now))
+        return ticket
+
+    def _refuse(self, now: float) -> Never:
+        core = self._core
+        retry_after = core.retry_after(now)
+        if HUB.listeners:
+            HUB.emit(CallRefused(policy=self.kind, name=self._name, kind="circuit_open", retry_after=retry_after))
+        raise CircuitOpenError(self._name, retry_after=retry_after, reason=core.era.reason)
+
+    def _settle(self, ticket: Ticket, verdict: Verdict) -> None:
+        core = self._core
+        now = self._clock.now()
+        slow_after = core.settings.slow_after
+        slow = slow_after is not None and verdict is not Verdict.IGNORED and now - ticket.started > slow_after
+        core.settle(ticket, verdict, now, slow=slow)
+        if core.changes:
+            self._flush()
+
+    def _failed(self, era: Era, error: BaseException) -> None:
+        """Judge what left a call that was admitted on the quiet path."""
+        verdict = self._judge.error(error)
+        if verdict is Verdict.IGNORED:
+            era.ignored += 1
+            return
+        self._core.failure(era, self._clock.now())
+        if self._core.changes:
+            self._flush()
+
+    def _succeeded(self, era: Era, now: float) -> None:
+        self._core.success(era, now)
+        if self._core.changes:
+            self._flush()
+
+    def _bind(self, target: Target) -> AnyCallable:
+        return self._bind_async(target) if target.is_async else self._bind_sync(target)
+
+    def _bind_sync(self, target: Target) -> AnyCallable:
+        fn, core, clock, plain = target.fn, self._core, self._clock, PLAIN
+        hub, deadline = HUB, DEADLINE
+
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            era = core.era
+            if era.gate or hub.listeners or deadline.used:
+                return attended(args, kwargs)
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:
+                self._failed(era, error)
+                raise
+            if type(result) not in plain and is_awaitable(result):
+                return continue_async(self, target, result, args, kwargs)
+            if era.watch:
+                self._succeeded(era, clock.now())
+            elif era.timed:
+                now = clock.now()
+                if now >= era.window.edge:
+                    self._succeeded(era, now)
+                else:
+                    era.window.n += 1
+            else:
+                era.window.n += 1
+            return result
+
+        def attended(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            ticket = self._admit(target.label(args))
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:
+                self._settle(ticket, self._judge.error(error))
+                raise
+            if type(result) not in plain and is_awaitable(result):
+                self._settle(ticket, Verdict.IGNORED)
+                return continue_async(self, target, result, args, kwargs)
+            self._settle(ticket, self._judge.result(result))
+            return result
+
+        return guarded
+
+    def _bind_async(self, target: Target) -> AnyCallable:
+        fn, core, clock = target.fn, self._core, self._clock
+        hub, deadline = HUB, DEADLINE
+
+        async def guarded(*args: Any, **kwargs: Any) -> Any:
+            era = core.era
+            if era.gate or hub.listeners or deadline.used:
+                return await attended(args, kwargs)
+            try:
+                result = await fn(*args, **kwargs)
+            except BaseException as error:
+                self._failed(era, error)
+                raise
+            if era.watch:
+                self._succeeded(era, clock.now())
+            elif era.timed:
+                now = clock.now()
+                if now >= era.window.edge:
+                    self._succeeded(era, now)
+                else:
+                    era.window.n += 1
+            else:
+                era.window.n += 1
+            return result
+
+        async def attended(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            ticket = self._admit(target.label(args))
+            try:
+                result = await fn(*args, **kwargs)
+            except BaseException as error:
+                self._settle(ticket, self._judge.error(error))
+                raise
+            self._settle(ticket, self._judge.result(result))
+            return result
+
+        return guarded
+
+    # -- announcing ----------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Tell the listeners what changed, in order and outside every lock."""
+        core = self._core
+        self._resolve_open_for(core.era)
+        # One thread announces at a time, so that the order holds; a listener that causes a change, or another
+        # thread that does, leaves it to the one that is at it.
+        while core.changes and self._announcing.acquire(blocking=False):
+            try:
+                with core.lock:
+                    changes, core.changes = core.changes, ()
+                if HUB.listeners:
+                    for change in changes:
+                        self._announce(change)
+            finally:
+                self._announcing.release()
+
+    def _resolve_open_for(self, era: Era) -> None:
+        function = self._core.settings.open_for_function
+        if function is None or not era.undecided:
+            return
+        try:
+            length = opening_seconds(function, era.number)
+        except Exception as broken:
+            self._hook_error("open_for", broken)
+            length = FALLBACK_OPEN_FOR
+        self._core.set_open_for(era, length)
+
+    def _announce(self, change: Change) -> None:
+        old, era = change.old, change.era
+        if old is era:
+            HUB.emit(TripObserved(policy=self.kind, name=self._name, reason=change.reason))
+        elif (old.state, old.mode) != (era.state, era.mode):
+            HUB.emit(
+                Transition(
+                    policy=self.kind,
+                    name=self._name,
+                    from_state=old.state.value,
+                    to_state=era.state.value,
+                    mode=era.mode.value,
+                    reason=change.reason,
+                    opening=change.opening,
+                )
+            )
+
+    def _after_fork(self) -> None:
+        self._core.after_fork()
+        self._announcing = threading.Lock()

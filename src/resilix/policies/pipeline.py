@@ -1,0 +1,204 @@
+"""``pipeline``: several policies as one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, overload
+
+from resilix.core.options import checked
+from resilix.errors import ConfigurationError, ResilixWarning
+from resilix.policies.base import Alt, AnyCallable, BoundPolicy, Policy, Target
+from resilix.policies.hazards import flatten, hazards_of, kind_of, warnings_for
+
+A1 = TypeVar("A1")
+A2 = TypeVar("A2")
+A3 = TypeVar("A3")
+A4 = TypeVar("A4")
+A5 = TypeVar("A5")
+A6 = TypeVar("A6")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a pipeline can do at worst; ``str()`` of it is a short text.
+
+    Attributes:
+        order: The policies, outermost first, as text.
+        attempts: The most times your function runs for one call; ``None`` when nothing bounds it.
+        seconds: The longest one call may take; ``None`` when nothing bounds it. Sync calls end for the caller; see the
+            hazards for what may still run.
+        hazards: What to know before an outage, one sentence each.
+    """
+
+    order: tuple[str, ...]
+    attempts: int | None
+    seconds: float | None
+    hazards: tuple[str, ...]
+
+    def __str__(self) -> str:
+        attempts = "unbounded" if self.attempts is None else str(self.attempts)
+        seconds = "unbounded" if self.seconds is None else f"{self.seconds:.4g} s"
+        lines = [
+            "outermost first: " + " > ".join(self.order),
+            f"worst case: {attempts} attempt{'' if attempts == '1' else 's'} per call, {seconds}",
+        ]
+        lines += [f"hazard: {one}" for one in self.hazards] or ["no hazards found"]
+        return "\n".join(lines)
+
+
+class Pipeline(BoundPolicy[Alt]):
+    """Made by :func:`pipeline`, where its options are described."""
+
+    kind = "pipeline"
+
+    def __init__(self, policies: tuple[Policy[Any], ...], name: str | None) -> None:
+        self.policies = policies
+        self._name = name
+
+    @property
+    def name(self) -> str | None:
+        """What events call the functions under it; ``None`` for their own names."""
+        return self._name
+
+    def __repr__(self) -> str:
+        inside = ", ".join(repr(policy) for policy in self.policies)
+        return f"pipeline({inside})" if self._name is None else f"pipeline({inside}, name={self._name!r})"
+
+    def explain(self) -> Explanation:
+        """Say what one call can cost at worst, and what is dangerous about this order.
+
+        Example::
+
+            print(guard.explain())
+        """
+        attempts, seconds = _worst_case(flatten(self.policies))
+        return Explanation(
+            order=tuple(repr(policy) for policy in flatten(self.policies)),
+            attempts=None if attempts == float("inf") else int(attempts),
+            seconds=None if seconds == float("inf") else seconds,
+            hazards=tuple(hazards_of(self.policies)),
+        )
+
+    def _bind(self, target: Target) -> AnyCallable:
+        target = target.named(self._name)
+        for policy in reversed(self.policies):
+            shell = policy._bind(target)  # pyright: ignore[reportPrivateUsage]  # the seam of our own module
+            target = target.around(shell, policy)
+        return target.fn
+
+
+def _worst_case(flat: tuple[Any, ...]) -> tuple[float, float]:
+    attempts, seconds = 1.0, float("inf")
+    for policy in reversed(flat):
+        kind = kind_of(policy)
+        if kind == "timeout" and not policy.cooperative:
+            seconds = min(seconds, policy.seconds)
+        elif kind == "bulkhead":
+            seconds += policy.max_wait
+        elif kind == "retry":
+            plan = policy.plan
+            # The last attempt may begin at the very end of ``within``.
+            bound = plan.within + seconds
+            attempts *= plan.attempts
+            seconds = min(plan.attempts * seconds + plan.longest_waits(), bound)
+    return attempts, seconds
+
+
+@overload
+def pipeline(p1: Policy[A1], /, *, name: str | None = None) -> Pipeline[A1]: ...
+@overload
+def pipeline(p1: Policy[A1], p2: Policy[A2], /, *, name: str | None = None) -> Pipeline[A1 | A2]: ...
+@overload
+def pipeline(
+    p1: Policy[A1], p2: Policy[A2], p3: Policy[A3], /, *, name: str | None = None
+) -> Pipeline[A1 | A2 | A3]: ...
+@overload
+def pipeline(
+    p1: Policy[A1], p2: Policy[A2], p3: Policy[A3], p4: Policy[A4], /, *, name: str | None = None
+) -> Pipeline[A1 | A2 | A3 | A4]: ...
+@overload
+def pipeline(
+    p1: Policy[A1], p2: Policy[A2], p3: Policy[A3], p4: Policy[A4], p5: Policy[A5], /, *, name: str | None = None
+) -> Pipeline[A1 | A2 | A3 | A4 | A5]: ...
+@overload
+def pipeline(
+    p1: Policy[A1],
+    p2: Policy[A2],
+    p3: Policy[A3],
+    p4: Policy[A4],
+    p5: Policy[A5],
+    p6: Policy[A6],
+    /,
+    *,
+    name: str | None = None,
+) -> Pipeline[A1 | A2 | A3 | A4 | A5 | A6]: ...
+@overload
+def pipeline(*policies: Policy[A1], name: str | None = None) -> Pipeline[A1]: ...
+@checked("pipeline", "pipeline(retry(on=ConnectionError), quotes, timeout(2.0))", method=False)
+def pipeline(*policies: Policy[Any], name: str | None = None) -> Pipeline[Any]:
+    """Make one policy of several, outermost first; the same as stacking them as decorators, but a value.
+
+    Example::
+
+        guard = pipeline(
+            fallback(None, on=(RejectedError, ConnectionError)),
+            retry(on=ConnectionError, attempts=3),
+            quotes, slots, timeout(2.0),
+        )
+        guard.call(fetch, "ACME")
+        await guard.acall(afetch, "ACME")
+
+        @guard
+        def price(symbol: str) -> int: ...
+
+        print(guard.explain())
+
+    Pipelines nest. A ``ResilixWarning`` says when an order is nearly always wrong.
+
+    Args:
+        policies: At least one; any object with ``call`` and ``acall`` will do.
+        name: What events and errors call the functions under it, instead of their own names.
+
+    Raises:
+        ConfigurationError: There is no policy, or something is none.
+    """
+    if not policies:
+        raise ConfigurationError("pipeline(): it is empty and would guard nothing; write pipeline(retry(on=…), …)")
+    if name is not None and not (isinstance(name, str) and name.strip()):
+        raise ConfigurationError(f"pipeline(name={name!r}): a name is a text; write name='quotes', or leave it out")
+    own = tuple(_as_policy(policy) for policy in policies)
+    for text in warnings_for(own, all_pairs=True):
+        warnings.warn(text, ResilixWarning, stacklevel=3)
+    return Pipeline(own, name)
+
+
+def _as_policy(policy: Any) -> Policy[Any]:
+    if isinstance(policy, Policy):
+        return policy
+    if callable(getattr(policy, "call", None)) and callable(getattr(policy, "acall", None)):
+        return _Foreign(policy)
+    shown: AnyCallable = policy
+    hint = "call it first: retry(on=…)" if callable(shown) else "write retry(on=…), CircuitBreaker(…), timeout(…), …"
+    raise ConfigurationError(f"pipeline(…, {policy!r}, …): this is no policy; {hint}")
+
+
+class _Foreign(Policy[Any]):
+    """Somebody's object with ``call`` and ``acall`` that does not subclass ``Policy``."""
+
+    def __init__(self, policy: Any) -> None:
+        self._policy = policy
+        self.kind = kind_of(policy)
+
+    def __repr__(self) -> str:
+        return repr(self._policy)
+
+    def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Hand the call on."""
+        return self._policy.call(fn, *args, **kwargs)
+
+    async def acall(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Hand the call on."""
+        return await self._policy.acall(fn, *args, **kwargs)
+

@@ -1,0 +1,68 @@
+"""The live policies that have a name, and what a fork does to them."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+import weakref
+from typing import Protocol
+
+from resilix.errors import ResilixWarning
+
+
+class Named(Protocol):
+    """A noun: it has a name and survives a fork."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    def _after_fork(self) -> None: ...
+
+
+class Registry:
+    """Finds live policies by kind and name; holds them weakly, so it is no larger than what lives."""
+
+    def __init__(self) -> None:
+        self._by_name: weakref.WeakValueDictionary[tuple[str, str], Named] = weakref.WeakValueDictionary()
+        self._all: weakref.WeakSet[Named] = weakref.WeakSet()
+        self._warned: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+
+    def add(self, kind: str, policy: Named, *, stacklevel: int) -> None:
+        """Enter a policy under its name; the newer one takes the name, and a warning says so once."""
+        key = (kind, policy.name)
+        with self._lock:
+            taken = key in self._by_name and key not in self._warned
+            if taken and len(self._warned) < _MOST_WARNED:
+                self._warned.add(key)
+            self._by_name[key] = policy
+            self._all.add(policy)
+        if taken:
+            warnings.warn(
+                f"a second live {kind} is named {policy.name!r}: the newer one takes the name in metrics and "
+                f"health. If both are meant to be one, share the object; else name them apart",
+                ResilixWarning,
+                stacklevel=stacklevel + 1,
+            )
+
+    def find(self, kind: str, name: str) -> Named | None:
+        """The live policy that has the name."""
+        return self._by_name.get((kind, name))
+
+    def after_fork(self) -> None:
+        """In a forked child: locks and permits of the parent's other threads mean nothing here."""
+        self._lock = threading.Lock()
+        for policy in list(self._all):
+            policy._after_fork()  # pyright: ignore[reportPrivateUsage]  # part of the protocol above
+
+
+_MOST_WARNED = 1024
+
+REGISTRY = Registry()
+"""The policies of this process."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=REGISTRY.after_fork)

@@ -1,0 +1,87 @@
+"""``deadline``: the moment by which everything inside must be over, and how policies obey it."""
+
+from __future__ import annotations
+
+from contextvars import Token
+from types import TracebackType
+from typing import Self
+
+from resilix.clock import SYSTEM
+from resilix.core import options
+from resilix.core.deadline import DEADLINE
+from resilix.core.options import Seconds, checked
+from resilix.errors import DeadlineExpiredError
+from resilix.events import HUB, CallRefused
+
+
+class deadline:  # noqa: N801 - a verb, written where it is needed
+    """Give everything inside the block one deadline, which every policy obeys.
+
+    No attempt starts, no wait begins and nobody queues for what cannot finish in time. Nested deadlines only narrow. It
+    travels in a context variable, so tasks and worker threads started inside have it too.
+
+    Example::
+
+        with deadline(2.0):
+            price("ACME")      # retries stop early rather than pass the two seconds
+            price("INIT")      # DeadlineExpiredError when nothing is left
+
+    Args:
+        seconds: From the moment the block is entered. Zero: it has passed already, so nothing starts (for a
+            remaining time that was computed).
+
+    Raises:
+        ConfigurationError: ``seconds`` is negative, infinite, NaN or no duration.
+
+    It never interrupts what runs: put ``timeout`` around that. The idea is gRPC's deadline propagation.
+    """
+
+    __slots__ = ("_moment", "_seconds", "_tokens")
+
+    @checked("deadline", "deadline(2.0)")
+    def __init__(self, seconds: Seconds) -> None:
+        self._seconds = options.duration("deadline", "seconds", seconds, zero="a deadline that has passed")
+        self._tokens: list[Token[float]] = []
+
+    def __enter__(self) -> Self:
+        self._tokens.append(DEADLINE.narrow(SYSTEM.now() + self._seconds))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        DEADLINE.restore(self._tokens.pop())
+
+    def __repr__(self) -> str:
+        return f"deadline({self._seconds:g})"
+
+    @staticmethod
+    def remaining() -> float:
+        """Seconds left before the current deadline, at least 0; infinite without one.
+
+        Example::
+
+            client.get(url, timeout=min(2.0, deadline.remaining()))
+        """
+        return max(0.0, DEADLINE.remaining(SYSTEM.now()))
+
+
+def check_deadline(policy: str, label: str) -> None:
+    """Refuse to start anything when no time is left.
+
+    Raises:
+        DeadlineExpiredError: The deadline of this context has passed.
+    """
+    if DEADLINE.remaining(SYSTEM.now()) <= 0:
+        refuse_deadline(policy, label)
+
+
+def refuse_deadline(policy: str, label: str) -> None:
+    """Tell the listeners and raise.
+
+    Raises:
+        DeadlineExpiredError: Always.
+    """
+    if HUB.listeners:
+        HUB.emit(CallRefused(policy=policy, name=label, kind="deadline_expired"))
+    raise DeadlineExpiredError(label)
