@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 
@@ -39,7 +39,7 @@ SYSTEM = TimeSource(time.monotonic)
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Generator[None]:
     """Make every jitter drawn inside the block repeatable, and restore the generator afterwards.
 
     Example::

@@ -11,7 +11,8 @@
     └── ConfigurationError            also a ValueError; raised where the mistake was written
 
 Every error carries its facts as attributes for machines and one sentence for people, survives pickling,
-and is a fresh instance for each raise.
+and is a fresh instance for each raise. The sentence is made when somebody reads it: a breaker may refuse a hundred
+thousand calls a second.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class ResilixError(Exception):
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exception's own __reduce__ calls the class with args, which here are the finished sentence.
+        # Exception's own __reduce__ would call the class with args, but most facts are keyword arguments.
         return (_rebuild, (type(self), self.args, self.__dict__.copy()))
 
 
@@ -72,8 +73,11 @@ class CircuitOpenError(RejectedError):
         self.name = name
         self.retry_after = retry_after
         self.reason = reason
-        when = "until it is closed by hand" if retry_after is None else f"next probe in {retry_after:.3g} s"
-        super().__init__(f"circuit {name!r} is open ({reason}): {when}; the call was not made")
+
+    def __str__(self) -> str:
+        after = self.retry_after
+        when = "until it is closed by hand" if after is None else f"next probe in {after:.3g} s"
+        return f"circuit {self.name!r} is open ({self.reason}): {when}; the call was not made"
 
 
 class BulkheadFullError(RejectedError):
@@ -94,8 +98,10 @@ class BulkheadFullError(RejectedError):
         self.name = name
         self.limit = limit
         self.waited = waited
-        after = f" after waiting {waited:.3g} s" if waited else ""
-        super().__init__(f"bulkhead {name!r} is full (limit {limit}){after}; the call was not made")
+
+    def __str__(self) -> str:
+        after = f" after waiting {self.waited:.3g} s" if self.waited else ""
+        return f"bulkhead {self.name!r} is full (limit {self.limit}){after}; the call was not made"
 
 
 class DeadlineExpiredError(RejectedError):
@@ -110,7 +116,9 @@ class DeadlineExpiredError(RejectedError):
 
     def __init__(self, label: str) -> None:
         self.label = label
-        super().__init__(f"no time left before the deadline to start {label}; the call was not made")
+
+    def __str__(self) -> str:
+        return f"no time left before the deadline to start {self.label}; the call was not made"
 
 
 class TimeoutExceededError(ResilixError, TimeoutError):
@@ -130,7 +138,9 @@ class TimeoutExceededError(ResilixError, TimeoutError):
     def __init__(self, seconds: float, label: str = "call") -> None:
         self.seconds = seconds
         self.label = label
-        super().__init__(f"{label} did not finish within {seconds:.6g} s")
+
+    def __str__(self) -> str:
+        return f"{self.label} did not finish within {self.seconds:.6g} s"
 
 
 class ConfigurationError(ResilixError, ValueError):

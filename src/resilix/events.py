@@ -218,9 +218,7 @@ class Hub:
         """Count an error of user code that a policy had to ask, and tell the listeners."""
         self._note(f"{policy} {name!r}: {hook}", error)
         if self.listeners:
-            self.emit(
-                HookError(policy=policy, name=name, hook=hook, error=error, error_type=type(error).__name__)
-            )
+            self.emit(HookError(policy=policy, name=name, hook=hook, error=error, error_type=type(error).__name__))
 
     def _note(self, source: str, error: Exception) -> None:
         self.hook_errors += 1

@@ -90,7 +90,7 @@ class Driver(Protocol):
         """Have a callback run in an asyncio loop, from within that loop."""
         ...
 
-    def scope(self, seconds: float) -> AbstractContextManager[Scope]:
+    def scope(self, seconds: float) -> AbstractContextManager[Scope, bool]:
         """Make a trio cancel scope that ends its block after ``seconds``."""
         ...
 
@@ -119,7 +119,7 @@ class RealDriver:
         """Have a callback run in an asyncio loop."""
         return loop.call_later(seconds, callback)
 
-    def scope(self, seconds: float) -> AbstractContextManager[anyio.CancelScope]:
+    def scope(self, seconds: float) -> AbstractContextManager[anyio.CancelScope, bool]:
         """Make a cancel scope for trio."""
         import anyio  # as above
 

@@ -29,11 +29,20 @@ class Job:
         error: What it raised.
     """
 
-    __slots__ = ("_abandoned", "_args", "_context", "_done", "_fn", "_kwargs", "_lock", "_on_end", "error", "result")
+    __slots__ = (
+        "_abandoned",
+        "_args",
+        "_context",
+        "_done",
+        "_fn",
+        "_kwargs",
+        "_lock",
+        "_on_end",
+        "error",
+        "result",
+    )
 
-    def __init__(
-        self, context: Context, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
+    def __init__(self, context: Context, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._context = context
         self._fn = fn
         self._args = args

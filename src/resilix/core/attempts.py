@@ -91,7 +91,15 @@ class RetryPlan:
     )  # fmt: skip
 
     def __init__(
-        self, *, on: Any, on_result: Any, attempts: Any, wait: Any, within: Any, stop: Any, budget: BudgetCore | None
+        self,
+        *,
+        on: Any,
+        on_result: Any,
+        attempts: Any,
+        wait: Any,
+        within: Any,
+        stop: Any,
+        budget: BudgetCore | None,
     ) -> None:
         self._on = Matcher(OWNER, "on", on)
         self._on_result = on_result
@@ -173,9 +181,7 @@ class Attempts:
 
     __slots__ = ("_hook_error", "_plan", "_started", "_state", "number")
 
-    def __init__(
-        self, plan: RetryPlan, started: float, hook_error: OnHookError, state: RetryCallState | None
-    ) -> None:
+    def __init__(self, plan: RetryPlan, started: float, hook_error: OnHookError, state: RetryCallState | None) -> None:
         self.number = 1
         self._plan = plan
         self._started = started
@@ -260,7 +266,7 @@ class Attempts:
 
 def is_wanted(answer: object) -> bool:
     """Whether an answer of ``on`` means yes: a number does, zero included."""
-    return isinstance(answer, (int, float, timedelta)) and not isinstance(answer, bool) or bool(answer)
+    return (isinstance(answer, (int, float, timedelta)) and not isinstance(answer, bool)) or bool(answer)
 
 
 def asks_results(on: Any) -> bool:

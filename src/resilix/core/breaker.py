@@ -13,7 +13,8 @@ to that one; if it is over by then, the report is an echo and changes nothing.
 
 Closed and quiet, a caller needs only two attributes of the era: ``gate`` is False, so it may go ahead, and
 ``watch`` is False, so a success may just advance ``window.n``. Everything else comes here, under one lock. No user
-code runs under it: a duration that a user's function decides is asked for afterwards (:meth:`BreakerCore.set_open_for`).
+code runs under it: a duration that a user's function decides is asked for afterwards
+(:meth:`BreakerCore.set_open_for`).
 """
 
 from __future__ import annotations

@@ -47,9 +47,7 @@ def duration(owner: str, option: str, value: Any, *, zero: str | None = None) ->
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise refuse(
-            owner, option, value, "a duration is a number of seconds or a timedelta", f"write {option}=1.5"
-        )
+        raise refuse(owner, option, value, "a duration is a number of seconds or a timedelta", f"write {option}=1.5")
     if not math.isfinite(value):
         raise refuse(owner, option, value, "a duration must be finite", f"write {option}=60.0, or a longer one")
     if value < 0 or (value == 0 and zero is None):
@@ -97,7 +95,11 @@ def name_of(owner: str, value: Any) -> str:
             f'per dependency; write {owner.lower()}s = {owner}("{shown}", …) and then @{owner.lower()}s'
         )
     raise refuse(
-        owner, "name", value, "it needs a name, which operators see in metrics and errors", f'write {owner}("quotes")'
+        owner,
+        "name",
+        value,
+        "it needs a name, which operators see in metrics and errors",
+        f'write {owner}("quotes")',
     )
 
 

@@ -45,7 +45,7 @@ class PermitQueue:
         rejected: Callers turned away.
     """
 
-    __slots__ = ("_waiters", "_lock", "free", "limit", "queue", "rejected", "waiting")
+    __slots__ = ("_lock", "_waiters", "free", "limit", "queue", "rejected", "waiting")
 
     def __init__(self, limit: int, queue: int | None) -> None:
         self.limit = limit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from tenacity import RetryCallState
 from tenacity.wait import wait_base
@@ -173,7 +173,7 @@ def _open_for(open_for: Any) -> tuple[float | None, Callable[[int], float] | Non
 
         return None, from_tenacity
     if callable(open_for):
-        return None, open_for
+        return None, cast("Callable[[int], float]", open_for)
     return options.duration(OWNER, "open_for", open_for), None
 
 

@@ -52,7 +52,7 @@ class Matcher:
         self.shown = _show(on)
         if isinstance(on, retry_base):
             self.predicate, self.tenacity = on, True
-        elif isinstance(on, type) or isinstance(on, tuple):
+        elif isinstance(on, (type, tuple)):
             self.types = _types(owner, option, on)
         elif callable(on):
             self.predicate = on
@@ -67,9 +67,7 @@ class Matcher:
         # A refusal by one of our own policies counts only where a type says so by name.
         self.named = tuple(t for t in self.types if issubclass(t, RejectedError))
 
-    def ask(
-        self, error: Exception, state: RetryCallState | None = None, *, own_refusals: bool = False
-    ) -> object:
+    def ask(self, error: Exception, state: RetryCallState | None = None, *, own_refusals: bool = False) -> object:
         """Answer for one exception; a predicate's own value (True, False, a wait) comes back as it is.
 
         Args:
@@ -93,8 +91,10 @@ def state_of(error: Exception) -> RetryCallState:
     return state
 
 
-def _types(owner: str, option: str, on: Any) -> tuple[type[Exception], ...]:
-    types = on if isinstance(on, tuple) else (on,)
+def _types(owner: str, option: str, on: object) -> tuple[type[Exception], ...]:
+    types: tuple[Any, ...] = (on,)
+    if isinstance(on, tuple):
+        types = on
     for one in types:
         if not isinstance(one, type) or not issubclass(one, BaseException):
             raise refuse(owner, option, on, f"{one!r} is not an exception type", f"write {option}=ConnectionError")
@@ -111,7 +111,8 @@ def _types(owner: str, option: str, on: Any) -> tuple[type[Exception], ...]:
 
 def _show(on: Any) -> str:
     if isinstance(on, tuple):
-        return "(" + ", ".join(_show(one) for one in on) + ")"
+        types: tuple[Any, ...] = on
+        return "(" + ", ".join(_show(one) for one in types) + ")"
     return getattr(on, "__name__", None) or type(on).__name__
 
 

@@ -71,9 +71,7 @@ class CountWindow:
     def counts(self, now: float) -> Counts:
         """Count what is in the window, without changing it."""
         first = self.n - self.size
-        failures, slow = (
-            sum(1 for number in numbers if number > first) for numbers in (self._failures, self._slow)
-        )
+        failures, slow = (sum(1 for number in numbers if number > first) for numbers in (self._failures, self._slow))
         return Counts(min(self.n, self.size), failures, slow)
 
     def judge(self, now: float) -> Counts:
@@ -148,9 +146,7 @@ class TimeWindow:
         live = [one for one in self.slices if one.index > oldest]
         if not live:
             return Counts(0, 0, 0)
-        return Counts(
-            self.n - live[0].n, sum(one.failures for one in live), sum(one.slow for one in live)
-        )
+        return Counts(self.n - live[0].n, sum(one.failures for one in live), sum(one.slow for one in live))
 
     def reslice(self, width: float) -> None:
         """Change the grid; a slice goes where its beginning belongs."""

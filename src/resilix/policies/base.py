@@ -57,7 +57,8 @@ class Target:
 
     def function(self, args: tuple[Any, ...]) -> AnyCallable:
         """The user's function, as far as it can be seen from here."""
-        return cast(AnyCallable, args[0]) if self._trampoline else self.fn
+        chosen: AnyCallable = args[0] if self._trampoline else self.fn
+        return chosen
 
     def around(self, shell: AnyCallable, policy: object) -> Target:
         """The same target with one more policy around it."""
@@ -85,8 +86,8 @@ def qualified_name(fn: object) -> str:
 class Policy(Generic[Alt]):
     """Something that runs a function in its own way: decorate with it, or have it make a call.
 
-    Every policy of ours is one, pipelines included. Yours is a small class with two methods; it can be stacked, put into a
-    pipeline, and shows up in ``explain()``.
+    Every policy of ours is one, pipelines included. Yours is a small class with two methods; it can be stacked, put
+    into a pipeline, and shows up in ``explain()``.
 
     Example::
 
@@ -149,7 +150,8 @@ class Policy(Generic[Alt]):
             ConfigurationError: There is nothing to wrap, or it is a class.
             TypeError: It is a generator function, which would run after the policy has finished.
         """
-        return decorate(self, fn)
+        wrapped: Callable[..., Any] = decorate(self, fn)
+        return wrapped
 
     def _bind(self, target: Target) -> AnyCallable:
         """Make the shell around a target. Ours override this; the default goes through the public methods."""
@@ -198,8 +200,8 @@ def _run(fn: AnyCallable, /, *args: Any, **kwargs: Any) -> Any:
 
 
 async def _arun(fn: AnyCallable, /, *args: Any, **kwargs: Any) -> Any:
-    awaitable = fn(*args, **kwargs)
-    if not hasattr(type(awaitable), "__await__"):
+    awaitable: Any = fn(*args, **kwargs)
+    if not hasattr(awaitable, "__await__"):
         raise ConfigurationError(
             f"acall({qualified_name(fn)}): it returned {type(awaitable).__name__}, which cannot be awaited; "
             f"write call({qualified_name(fn)}, …) without await"
@@ -213,7 +215,8 @@ async def _arun(fn: AnyCallable, /, *args: Any, **kwargs: Any) -> Any:
 def decorate(policy: Policy[Any], fn: Any) -> Any:
     """Wrap ``fn`` with a policy; see :meth:`Policy.__call__`."""
     if isinstance(fn, (staticmethod, classmethod)):
-        return type(fn)(_wrap(policy, fn.__func__))
+        descriptor: Any = fn  # pyright: ignore[reportUnknownVariableType]  # what it holds is the user's
+        return type(descriptor)(_wrap(policy, descriptor.__func__))
     return _wrap(policy, fn)
 
 

@@ -11,16 +11,16 @@ from tenacity.wait import wait_base
 from resilix.clock import SYSTEM, TimeSource
 from resilix.core import options
 from resilix.core.breaker import BreakerCore, BreakerSnapshot, Change, CircuitState, Era, Mode, Ticket
+from resilix.core.deadline import DEADLINE
 from resilix.core.options import Seconds, checked
-from resilix.core.settings import MIN_CALLS, OWNER, Calls, opening_seconds, read_settings
-from resilix.core.settings import FALLBACK_OPEN_FOR as FALLBACK_OPEN_FOR
+from resilix.core.settings import FALLBACK_OPEN_FOR, MIN_CALLS, OWNER, Calls, opening_seconds, read_settings
 from resilix.core.verdict import Judge, On, Verdict
 from resilix.errors import CircuitOpenError
 from resilix.events import HUB, CallAdmitted, CallRefused, ProbeAdmitted, Transition, TripObserved
 from resilix.policies.base import PLAIN, AnyCallable, BoundPolicy, Target, continue_async, is_awaitable
 from resilix.policies.permit import Permit
 from resilix.policies.registry import REGISTRY
-from resilix.policies.time_left import DEADLINE, check_deadline
+from resilix.policies.time_left import check_deadline
 
 JUDGING = ("on", "ignore", "on_result")
 
@@ -37,9 +37,9 @@ class CircuitBreaker(BoundPolicy[Never]):
         @quotes
         def price(symbol: str) -> int: ...
 
-    It opens on ``consecutive`` failures in a row, or when the share of failed (or slow) calls in the window reaches a
-    threshold. An outcome is a success, a failure, or *ignored*: cancellation, exceptions that nothing names and refusals
-    by other policies of ours count as nothing.
+    It opens on ``consecutive`` failures in a row, or when the share of failed (or slow) calls in the window reaches
+    a threshold. An outcome is a success, a failure, or *ignored*: cancellation, exceptions that nothing names and
+    refusals by other policies of ours count as nothing.
 
     Args:
         name: What operators see in metrics, events and errors.
@@ -195,7 +195,11 @@ class CircuitBreaker(BoundPolicy[Never]):
             if option not in self._options:
                 known = ", ".join(self._options)
                 raise options.refuse(
-                    "CircuitBreaker.reconfigure", option, changes[option], "there is no such option", f"there are {known}"
+                    "CircuitBreaker.reconfigure",
+                    option,
+                    changes[option],
+                    "there is no such option",
+                    f"there are {known}",
                 )
         chosen = {**self._options, **changes}
         judge, settings = self._read(chosen)

@@ -42,7 +42,11 @@ class RetryBudget:
         self._name = options.name_of("RetryBudget", name)
         options.whole("RetryBudget", "cost", cost, least=1, why="a retry that costs nothing is not bounded")
         options.whole(
-            "RetryBudget", "tokens", tokens, least=cost, why=f"with cost={cost} not even one retry could be paid"
+            "RetryBudget",
+            "tokens",
+            tokens,
+            least=cost,
+            why=f"with cost={cost} not even one retry could be paid",
         )
         self.core = BudgetCore(tokens, cost)
         REGISTRY.add("RetryBudget", self, stacklevel=3)

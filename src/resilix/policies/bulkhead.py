@@ -53,15 +53,13 @@ class Bulkhead(BoundPolicy[Never]):
     kind = "bulkhead"
 
     @checked("Bulkhead", 'Bulkhead("quotes", limit=20)')
-    def __init__(
-        self, name: str, *, limit: int, max_wait: Seconds | None = 0.0, queue: int | None = None
-    ) -> None:
+    def __init__(self, name: str, *, limit: int, max_wait: Seconds | None = 0.0, queue: int | None = None) -> None:
         self._name = options.name_of("Bulkhead", name)
         options.whole("Bulkhead", "limit", limit, least=1, why="with no place no call could ever run")
         if queue is not None:
             options.whole("Bulkhead", "queue", queue, least=0, why="it is how many may wait")
-        self._max_wait = math.inf if max_wait is None else options.duration(
-            "Bulkhead", "max_wait", max_wait, zero="no waiting"
+        self._max_wait = (
+            math.inf if max_wait is None else options.duration("Bulkhead", "max_wait", max_wait, zero="no waiting")
         )
         self._queue = PermitQueue(limit, queue)
         REGISTRY.add("Bulkhead", self, stacklevel=3)

@@ -124,9 +124,7 @@ class Fallback(BoundPolicy[Alt]):
     def _served(self, target: Target, args: tuple[Any, ...], error: Exception) -> None:
         if HUB.listeners:
             HUB.emit(
-                FallbackServed(
-                    policy=self.kind, name=target.label(args), error=error, error_type=type(error).__name__
-                )
+                FallbackServed(policy=self.kind, name=target.label(args), error=error, error_type=type(error).__name__)
             )
 
 
@@ -172,8 +170,8 @@ def fallback(
 
     Args:
         value: The answer. Every caller gets the same object.
-        on: Which failures it answers: a type, a tuple of types, a predicate, or a tenacity retry object. Refusals by our
-            own policies are seen like any other exception.
+        on: Which failures it answers: a type, a tuple of types, a predicate, or a tenacity retry object. Refusals by
+            our own policies are seen like any other exception.
         call: Called with the original arguments; its result is the answer.
         handle: Called with the exception; its result is the answer.
 

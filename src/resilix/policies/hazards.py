@@ -16,8 +16,8 @@ def flatten(policies: Sequence[Any]) -> tuple[Any, ...]:
     """The policies, outermost first, with nested pipelines laid open."""
     flat: list[Any] = []
     for policy in policies:
-        inner = getattr(policy, "policies", None)
-        flat.extend(flatten(inner) if isinstance(inner, tuple) else (policy,))
+        inner: Any = getattr(policy, "policies", None)
+        flat.extend((policy,) if inner is None else flatten(inner))
     return tuple(flat)
 
 

@@ -120,7 +120,14 @@ def pipeline(
 ) -> Pipeline[A1 | A2 | A3 | A4]: ...
 @overload
 def pipeline(
-    p1: Policy[A1], p2: Policy[A2], p3: Policy[A3], p4: Policy[A4], p5: Policy[A5], /, *, name: str | None = None
+    p1: Policy[A1],
+    p2: Policy[A2],
+    p3: Policy[A3],
+    p4: Policy[A4],
+    p5: Policy[A5],
+    /,
+    *,
+    name: str | None = None,
 ) -> Pipeline[A1 | A2 | A3 | A4 | A5]: ...
 @overload
 def pipeline(
@@ -176,7 +183,8 @@ def pipeline(*policies: Policy[Any], name: str | None = None) -> Pipeline[Any]:
 
 def _as_policy(policy: Any) -> Policy[Any]:
     if isinstance(policy, Policy):
-        return policy
+        own: Policy[Any] = policy
+        return own
     if callable(getattr(policy, "call", None)) and callable(getattr(policy, "acall", None)):
         return _Foreign(policy)
     shown: AnyCallable = policy
@@ -201,4 +209,3 @@ class _Foreign(Policy[Any]):
     async def acall(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Hand the call on."""
         return await self._policy.acall(fn, *args, **kwargs)
-

@@ -166,7 +166,12 @@ class _Call:
     __slots__ = ("_attempts", "_label", "_plan")
 
     def __init__(
-        self, policy: Retry, target: Target | None, args: tuple[Any, ...], kwargs: dict[str, Any], started: float
+        self,
+        policy: Retry,
+        target: Target | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        started: float,
     ) -> None:
         plan = policy.plan
         label = "block" if target is None else target.label(args)
@@ -211,10 +216,8 @@ class _Call:
             return Decision(None, ""), made
         if HUB.listeners:
             HUB.emit(AttemptFailed(attempt=made, **self._facts(outcome)))
-        if cancelled:
-            decision = Decision(None, "cancelled")
-        else:
-            decision = attempts.decide(wanted, now, DEADLINE.moment())
+        given_up = Decision(None, "cancelled")
+        decision = given_up if cancelled else attempts.decide(wanted, now, DEADLINE.moment())
         if HUB.listeners:
             if decision.wait is None:
                 HUB.emit(GivenUp(attempts=made, reason=decision.reason, **self._facts(outcome)))
@@ -230,8 +233,8 @@ class _Call:
 
 def _add_note(error: Exception, note: str) -> None:
     """Say on the error itself that it was retried; one note, however often the same object is raised."""
-    notes = getattr(error, "__notes__", None)
-    if isinstance(notes, list):
+    notes: list[object] | None = getattr(error, "__notes__", None)
+    if notes is not None:
         notes[:] = [one for one in notes if not (isinstance(one, str) and one.startswith(NOTE))]
     error.add_note(note)
 
@@ -356,7 +359,11 @@ def retry(
     """
     if budget is not None and not isinstance(budget, RetryBudget):
         raise refuse(
-            "retry", "budget", budget, "it is the purse that retries pay from", 'write budget=RetryBudget("quotes")'
+            "retry",
+            "budget",
+            budget,
+            "it is the purse that retries pay from",
+            'write budget=RetryBudget("quotes")',
         )
     core = None if budget is None else budget.core
     return Retry(

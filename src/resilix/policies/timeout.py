@@ -138,7 +138,7 @@ class Timeout(BoundPolicy[Never]):
         error = BulkheadFullError(f"{self!r} of {label}", limit=MOST_ABANDONED)
         error.add_note(
             f"{self._abandoned} calls that ran out of time are still running in their worker threads, which "
-            "cannot be stopped. Give the function a timeout of its own (a socket timeout, say), or use cooperative=True."
+            "cannot be stopped. Give the function a timeout of its own (a socket's, say), or use cooperative=True."
         )
         raise error
 
@@ -183,7 +183,9 @@ class Timeout(BoundPolicy[Never]):
             page = ledger.page
             if page is None or page.loop is not loop:
                 page = ledger.page_of(loop)
-            if task is None or task in page.live:
+            if task is None:
+                return await attended(args, kwargs)  # says what is wrong
+            if task in page.live:
                 # Entered again by the same task: the earlier deadline covers this call too.
                 return await fn(*args, **kwargs)
             page.enter(task, seconds)
