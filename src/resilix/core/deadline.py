@@ -17,11 +17,12 @@ class DeadlineState:
         used: True once any deadline was set in this process.
     """
 
-    __slots__ = ("_moment", "used")
+    __slots__ = ("_entered", "_moment", "used")
 
     def __init__(self) -> None:
         self.used = False
         self._moment: ContextVar[float] = ContextVar("resilix_deadline", default=math.inf)
+        self._entered: ContextVar[tuple[tuple[object, float], ...]] = ContextVar("resilix_deadlines", default=())
 
     def narrow(self, moment: float) -> Token[float]:
         """Set the deadline, unless an earlier one holds already."""
@@ -30,7 +31,28 @@ class DeadlineState:
 
     def restore(self, token: Token[float]) -> None:
         """Go back to the deadline from before :meth:`narrow`."""
-        self._moment.reset(token)
+        try:
+            self._moment.reset(token)
+        except ValueError:
+            # Narrowed in another context (a coroutine that is collected ends in whatever context): that one is
+            # over, and nothing was narrowed here.
+            return
+
+    def enter(self, owner: object, moment: float) -> None:
+        """Narrow until ``owner`` leaves. One owner may have entered in many contexts at once, and often in one."""
+        before = self._moment.get()
+        self._entered.set((*self._entered.get(), (owner, before)))
+        self.narrow(moment)
+
+    def leave(self, owner: object) -> None:
+        """Go back to the deadline from before ``owner`` entered last; nothing, if it entered in another context."""
+        entered = self._entered.get()
+        for index in range(len(entered) - 1, -1, -1):
+            known, before = entered[index]
+            if known is owner:
+                self._entered.set(entered[:index])
+                self._moment.set(before)
+                return
 
     def moment(self) -> float:
         """The deadline of this context; infinite without one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextvars import Token
 from types import TracebackType
 from typing import Any, Never, Self
@@ -12,14 +13,14 @@ from resilix.core import options
 from resilix.core.breaker import GIL
 from resilix.core.deadline import DEADLINE
 from resilix.core.options import Seconds, checked
-from resilix.core.permits import HELD, Hold, PermitQueue, Waiter
+from resilix.core.permits import HELD, Hold, PermitQueue
 from resilix.core.verdict import Verdict
 from resilix.errors import BulkheadFullError
 from resilix.events import HUB, CallAdmitted, CallRefused
 from resilix.policies.base import PLAIN, AnyCallable, BoundPolicy, Target, continue_async, is_awaitable
 from resilix.policies.permit import Permit
 from resilix.policies.registry import REGISTRY
-from resilix.policies.time_left import check_deadline, refuse_deadline
+from resilix.policies.time_left import refuse_deadline
 from resilix.runtime import ThreadParker, async_parker
 
 
@@ -101,7 +102,7 @@ class Bulkhead(BoundPolicy[Never]):
 
     @property
     def rejected(self) -> int:
-        """Calls refused since it was made."""
+        """Calls refused since it was made, for want of a place or of time."""
         return self._queue.rejected
 
     # -- by hand -------------------------------------------------------------------------------------------
@@ -118,9 +119,14 @@ class Bulkhead(BoundPolicy[Never]):
             BulkheadFullError: No place came free in time, or the line was full.
             DeadlineExpiredError: The deadline around this call leaves no time to wait for one.
         """
-        queue = self._queue
-        self._enter(queue, self._name)
-        return _Place(Hold(queue))
+        hold = Hold(self._queue)
+        place = _Place(hold)
+        try:
+            self._enter(hold, self._name)
+        except BaseException:
+            hold.drop()
+            raise
+        return place
 
     async def aacquire(self) -> Permit:
         """Take a place for an async call, as :meth:`acquire` does.
@@ -130,9 +136,14 @@ class Bulkhead(BoundPolicy[Never]):
             with await slots.aacquire():
                 await fetch("ACME")
         """
-        queue = self._queue
-        await self._aenter(queue, self._name)
-        return _Place(Hold(queue))
+        hold = Hold(self._queue)
+        place = _Place(hold)
+        try:
+            await self._aenter(hold, self._name)
+        except BaseException:
+            hold.drop()
+            raise
+        return place
 
     # -- calls ---------------------------------------------------------------------------------------------
 
@@ -141,37 +152,41 @@ class Bulkhead(BoundPolicy[Never]):
 
     def _bind_sync(self, target: Target) -> AnyCallable:
         fn, plain, hub, deadline, held = target.fn, PLAIN, HUB, DEADLINE, HELD
+        impatient = self._max_wait <= 0
 
         def placed(*args: Any, **kwargs: Any) -> Any:
             queue = self._queue
-            if held.used or hub.listeners or deadline.used:
+            if held.used or hub.listeners or deadline.used or not GIL or queue.free < 1:
+                if impatient and queue.free < 1 and not deadline.used:
+                    self._refuse(queue, 0.0)
                 return attended(queue, args, kwargs)
-            if GIL and queue.free > 0:
-                queue.free -= 1
-            else:
-                self._enter(queue, target.label(args))
+            queue.free -= 1
             try:
                 result = fn(*args, **kwargs)
             finally:
-                if GIL and not queue.waiting:
-                    queue.free += 1
-                else:
+                if queue.waiting:
                     queue.give_back()
+                else:
+                    queue.free += 1
             if type(result) not in plain and is_awaitable(result):
                 return continue_async(self, target, result, args, kwargs)
             return result
 
         def attended(queue: PermitQueue, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            self._enter(queue, target.label(args))
             hold = Hold(queue)
             try:
+                self._enter(hold, target.label(args))
                 token = held.push(hold)
                 try:
                     result = fn(*args, **kwargs)
                 finally:
                     held.pop(token)
             finally:
-                hold.drop()
+                if GIL and hold.needed == 1 and not queue.waiting:
+                    hold.needed = 0
+                    queue.free += 1
+                else:
+                    hold.drop()
             if type(result) not in plain and is_awaitable(result):
                 return continue_async(self, target, result, args, kwargs)
             return result
@@ -180,135 +195,130 @@ class Bulkhead(BoundPolicy[Never]):
 
     def _bind_async(self, target: Target) -> AnyCallable:
         fn, hub, deadline, held = target.fn, HUB, DEADLINE, HELD
+        impatient = self._max_wait <= 0
 
         async def placed(*args: Any, **kwargs: Any) -> Any:
             queue = self._queue
-            if held.used or hub.listeners or deadline.used:
+            if held.used or hub.listeners or deadline.used or not GIL or queue.free < 1:
+                if impatient and queue.free < 1 and not deadline.used:
+                    self._refuse(queue, 0.0)
                 return await attended(queue, args, kwargs)
-            if GIL and queue.free > 0:
-                queue.free -= 1
-            else:
-                await self._aenter(queue, target.label(args))
+            queue.free -= 1
             try:
                 return await fn(*args, **kwargs)
             finally:
-                if GIL and not queue.waiting:
-                    queue.free += 1
-                else:
+                if queue.waiting:
                     queue.give_back()
+                else:
+                    queue.free += 1
 
         async def attended(queue: PermitQueue, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            await self._aenter(queue, target.label(args))
             hold = Hold(queue)
             try:
+                await self._aenter(hold, target.label(args))
                 token = held.push(hold)
                 try:
                     return await fn(*args, **kwargs)
                 finally:
                     held.pop(token)
             finally:
-                hold.drop()
+                if GIL and hold.needed == 1 and not queue.waiting:
+                    hold.needed = 0
+                    queue.free += 1
+                else:
+                    hold.drop()
 
         return placed
 
     # -- getting a place -----------------------------------------------------------------------------------
+    # Whoever calls these drops the hold when they raise, so they need not clean up, wherever they are interrupted.
 
-    def _enter(self, queue: PermitQueue, label: str) -> None:
-        if DEADLINE.used:
-            check_deadline(self.kind, label)
-        if not queue.take():
-            if self._max_wait <= 0:
-                self._refuse(queue, 0.0)
-            self._wait(queue, label)
+    def _enter(self, hold: Hold, label: str) -> None:
+        if not self._take(hold, label):
+            parker = ThreadParker()
+            started, longest = self._line_up(hold, parker.wake)
+            if not hold.needed:
+                parker.park(longest)
+                self._end_of_wait(hold, started, longest, label)
         if HUB.listeners:
             HUB.emit(CallAdmitted(policy=self.kind, name=self._name))
 
-    async def _aenter(self, queue: PermitQueue, label: str) -> None:
-        if DEADLINE.used:
-            check_deadline(self.kind, label)
-        if not queue.take():
-            if self._max_wait <= 0:
-                self._refuse(queue, 0.0)
-            await self._await(queue, label)
+    async def _aenter(self, hold: Hold, label: str) -> None:
+        if not self._take(hold, label):
+            parker = async_parker()
+            started, longest = self._line_up(hold, parker.wake)
+            if not hold.needed:
+                await parker.park(longest)
+                self._end_of_wait(hold, started, longest, label)
         if HUB.listeners:
             HUB.emit(CallAdmitted(policy=self.kind, name=self._name))
 
-    def _wait(self, queue: PermitQueue, label: str) -> None:
-        parker = ThreadParker()
-        started, longest, waiter = self._line_up(queue, parker.wake)
-        if waiter.granted:
-            return
-        try:
-            parker.park(longest)
-        except BaseException:
-            if queue.leave(waiter):
-                queue.give_back()
-            raise
-        self._end_of_wait(queue, waiter, started, label)
+    def _take(self, hold: Hold, label: str) -> bool:
+        """Take a free place. False when there is none and the caller may wait for one."""
+        if DEADLINE.used and DEADLINE.remaining(SYSTEM.now()) <= 0:
+            self._refuse_late(hold.queue, label)
+        if hold.take():
+            return True
+        if self._max_wait <= 0:
+            self._refuse(hold.queue, 0.0)
+        return False
 
-    async def _await(self, queue: PermitQueue, label: str) -> None:
-        parker = async_parker()
-        started, longest, waiter = self._line_up(queue, parker.wake)
-        if waiter.granted:
-            return
-        try:
-            await parker.park(longest)
-        except BaseException:
-            if queue.leave(waiter):
-                queue.give_back()
-            raise
-        self._end_of_wait(queue, waiter, started, label)
-
-    def _line_up(self, queue: PermitQueue, wake: Any) -> tuple[float, float | None, Waiter]:
-        """Join the queue. Seconds to wait at most, ``None`` for no bound."""
-        waiter = Waiter(wake)
+    def _line_up(self, hold: Hold, wake: Callable[[], object]) -> tuple[float, float | None]:
+        """Join the queue. The time, and seconds to wait at most, ``None`` for no bound."""
+        if not hold.enqueue(wake):
+            self._refuse(hold.queue, 0.0)
         started = SYSTEM.now()
-        if not queue.enqueue(waiter):
-            self._refuse(queue, 0.0, counted=True)
-        longest = min(self._max_wait, DEADLINE.remaining(started))
-        return started, (None if longest == math.inf else longest), waiter
+        longest = min(self._max_wait, max(0.0, DEADLINE.remaining(started)))
+        return started, None if longest == math.inf else longest
 
-    def _end_of_wait(self, queue: PermitQueue, waiter: Waiter, started: float, label: str) -> None:
-        # A place that was handed over in the very moment the time ran out is ours: leave() says so.
-        if waiter.granted or queue.leave(waiter):
-            return
+    def _end_of_wait(self, hold: Hold, started: float, longest: float | None, label: str) -> None:
         now = SYSTEM.now()
-        if DEADLINE.remaining(now) <= 0:
-            queue.rejected += 1
-            refuse_deadline(self.kind, label)
-        self._refuse(queue, now - started)
+        # Which bound ended the wait is told by which was the nearer, not by the time: timers may be early or late.
+        deadline_nearer = longest is not None and longest < self._max_wait
+        late = DEADLINE.remaining(now) <= 0 or (deadline_nearer and not hold.needed)
+        if hold.needed and not late:
+            return
+        hold.drop()  # before the listeners take their time
+        if late:
+            self._refuse_late(hold.queue, label)
+        self._refuse(hold.queue, now - started)
 
-    def _refuse(self, queue: PermitQueue, waited: float, *, counted: bool = False) -> Never:
-        if not counted:
+    def _refuse(self, queue: PermitQueue, waited: float) -> Never:
+        if GIL:
             queue.rejected += 1
+        else:
+            queue.reject()
         if HUB.listeners:
             HUB.emit(CallRefused(policy=self.kind, name=self._name, kind="bulkhead_full"))
         raise BulkheadFullError(self._name, limit=queue.limit, waited=waited)
 
+    def _refuse_late(self, queue: PermitQueue, label: str) -> Never:
+        queue.reject()
+        refuse_deadline(self.kind, label, name=self._name)
+
     def _after_fork(self) -> None:
         # Calls of the parent give their places back to the queue they took them from.
-        self._queue = PermitQueue(self._queue.limit, self._queue.queue)
+        parents, self._queue = self._queue, PermitQueue(self._queue.limit, self._queue.queue)
+        parents.orphan()
 
 
 class _Place(Permit):
     """A permit whose ``with`` block holds the place for the calls it makes, abandoned ones included."""
 
-    __slots__ = ("_hold", "_token")
+    __slots__ = ("_hold", "_tokens")
 
     def __init__(self, hold: Hold) -> None:
         super().__init__(lambda verdict: hold.drop(), lambda error: Verdict.IGNORED)
         self._hold = hold
-        self._token: Token[tuple[Hold, ...]] | None = None
+        self._tokens: list[Token[tuple[Hold, ...]]] = []
 
     def __enter__(self) -> Self:
-        if HELD.used:
-            self._token = HELD.push(self._hold)
+        self._tokens.append(HELD.push(self._hold))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._token is not None:
-            HELD.pop(self._token)
-            self._token = None
+        if self._tokens:  # ExitStack.push() leaves without having entered
+            HELD.pop(self._tokens.pop())
         super().__exit__(kind, error, traceback)

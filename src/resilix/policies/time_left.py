@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from contextvars import Token
 from types import TracebackType
-from typing import Self
+from typing import Never, Self
 
 from resilix.clock import SYSTEM
 from resilix.core import options
@@ -18,7 +17,10 @@ class deadline:  # noqa: N801 - a verb, written where it is needed
     """Give everything inside the block one deadline, which every policy obeys.
 
     No attempt starts, no wait begins and nobody queues for what cannot finish in time. Nested deadlines only narrow. It
-    travels in a context variable, so tasks and worker threads started inside have it too.
+    travels in a context variable: tasks started inside have it too, and so do ``asyncio.to_thread``, the workers of
+    ``timeout`` and whatever runs in a copy of the context, but not a bare ``threading.Thread``.
+
+    One object may be entered again, in several tasks and threads at once too: each time counts from its own entry.
 
     Example::
 
@@ -36,21 +38,20 @@ class deadline:  # noqa: N801 - a verb, written where it is needed
     It never interrupts what runs: put ``timeout`` around that. The idea is gRPC's deadline propagation.
     """
 
-    __slots__ = ("_moment", "_seconds", "_tokens")
+    __slots__ = ("_seconds",)
 
     @checked("deadline", "deadline(2.0)")
     def __init__(self, seconds: Seconds) -> None:
         self._seconds = options.duration("deadline", "seconds", seconds, zero="a deadline that has passed")
-        self._tokens: list[Token[float]] = []
 
     def __enter__(self) -> Self:
-        self._tokens.append(DEADLINE.narrow(SYSTEM.now() + self._seconds))
+        DEADLINE.enter(self, SYSTEM.now() + self._seconds)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        DEADLINE.restore(self._tokens.pop())
+        DEADLINE.leave(self)
 
     def __repr__(self) -> str:
         return f"deadline({self._seconds:g})"
@@ -66,22 +67,27 @@ class deadline:  # noqa: N801 - a verb, written where it is needed
         return max(0.0, DEADLINE.remaining(SYSTEM.now()))
 
 
-def check_deadline(policy: str, label: str) -> None:
-    """Refuse to start anything when no time is left.
+def check_deadline(policy: str, label: str, *, name: str | None = None) -> None:
+    """Refuse to start anything when no time is left; see :func:`refuse_deadline`.
 
     Raises:
         DeadlineExpiredError: The deadline of this context has passed.
     """
     if DEADLINE.remaining(SYSTEM.now()) <= 0:
-        refuse_deadline(policy, label)
+        refuse_deadline(policy, label, name=name)
 
 
-def refuse_deadline(policy: str, label: str) -> None:
+def refuse_deadline(policy: str, label: str, *, name: str | None = None) -> Never:
     """Tell the listeners and raise.
+
+    Args:
+        policy: The kind of policy that refuses.
+        label: What could not start, for the error.
+        name: What events call the policy, when it has a name of its own.
 
     Raises:
         DeadlineExpiredError: Always.
     """
     if HUB.listeners:
-        HUB.emit(CallRefused(policy=policy, name=label, kind="deadline_expired"))
+        HUB.emit(CallRefused(policy=policy, name=name or label, kind="deadline_expired"))
     raise DeadlineExpiredError(label)
