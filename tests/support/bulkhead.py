@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 import threading
 import time
@@ -51,6 +52,14 @@ def hasty_threads() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(before)
+
+
+_numbers = itertools.count(1)
+
+
+def bulkhead(name: str, **options: Any) -> Bulkhead:
+    """Make a bulkhead whose name no other test uses: a second live one of the same name is warned about."""
+    return Bulkhead(f"{name}-{next(_numbers)}", **options)
 
 
 class Gauge:
