@@ -126,6 +126,14 @@ class WorkerPool:
             return False
         return True
 
+    def owns(self, thread: threading.Thread) -> bool:
+        """Whether a thread is one of the workers."""
+        return isinstance(thread, _Worker)
+
+    def rests(self, thread: threading.Thread) -> bool:
+        """Whether a thread is a worker without a job."""
+        return thread in self._idle
+
     def after_fork(self) -> None:
         """In a forked child: the parent's threads are not here."""
         self._idle = []

@@ -1,0 +1,114 @@
+"""Who takes part in virtual time, and what each of them is doing.
+
+A thread that waits for virtual time says so. So does an event loop. Any other thread may be computing, or may be
+blocked in something real (``join``, ``queue.get``, a socket): from outside the two look alike, except that one that
+stands still for a while in the same place and is not waiting for a processor is most likely blocked.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from resilix.workers import POOL
+
+if TYPE_CHECKING:
+    from resilix.runtime import Flag
+    from resilix.testing.timeline import Entry
+
+ENOUGH_LOOKS = 5
+"""How many looks it takes to be sure of anything: time alone would also pass while the whole machine stands still."""
+
+
+class ThreadWait:
+    """A thread that waits for virtual time, for a flag, or for whichever comes first."""
+
+    __slots__ = ("entry", "flag")
+
+    def __init__(self, entry: Entry | None, flag: Flag) -> None:
+        self.entry = entry
+        self.flag = flag
+
+    @property
+    def over(self) -> bool:
+        """It has been woken, and goes on as soon as it gets a processor."""
+        return self.flag.is_set or (self.entry is not None and self.entry.fired)
+
+
+class Crowd:
+    """The threads that take part.
+
+    That is whoever entered the block, every thread started since, every thread that has waited for virtual time, and
+    the workers that run a sync call with a time limit.
+
+    Attributes:
+        waits: What each waiting thread waits for.
+    """
+
+    def __init__(self) -> None:
+        entering = threading.current_thread()
+        self.waits: dict[threading.Thread, ThreadWait] = {}
+        self._bystanders = {id(one): one for one in threading.enumerate() if one is not entering}
+
+    def join(self, thread: threading.Thread) -> None:
+        """A thread that was there before the block takes part from now on."""
+        self._bystanders.pop(id(thread), None)
+
+    def members(self, conductor: threading.Thread | None) -> list[threading.Thread]:
+        """Those who take part and are alive."""
+        return [one for one in threading.enumerate() if one is not conductor and self._takes_part(one)]
+
+    def _takes_part(self, thread: threading.Thread) -> bool:
+        if POOL.owns(thread):
+            return not POOL.rests(thread)
+        return id(thread) not in self._bystanders
+
+
+class Watch:
+    """Looks at threads again and again, to tell those that stand still."""
+
+    def __init__(self) -> None:
+        self._begun = self._still_since = time.monotonic()
+        self._looks = self._same = 0
+        self._places: dict[int, tuple[int, int]] = {}
+
+    def look(self, threads: list[threading.Thread]) -> None:
+        """Compare with the look before."""
+        places = _places(threads)
+        self._looks += 1
+        if places == self._places and not any(_wants_processor(one) for one in threads):
+            self._same += 1
+        else:
+            self._same, self._still_since = 0, time.monotonic()
+        self._places = places
+
+    def lasted(self, seconds: float) -> bool:
+        """Whether it has gone on for so many real seconds."""
+        # A look takes a millisecond; a quarter of them is plenty.
+        return self._looks >= seconds * 250 and time.monotonic() - self._begun >= seconds
+
+    def stood_still(self, seconds: float) -> bool:
+        """Whether none of the threads has moved for so many real seconds."""
+        return self._same >= ENOUGH_LOOKS and time.monotonic() - self._still_since >= seconds
+
+
+def _places(threads: list[threading.Thread]) -> dict[int, tuple[int, int]]:
+    """Where each thread is in its code, as plain numbers: a frame kept here would keep what its call holds."""
+    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented, in spite of its name
+    places: dict[int, tuple[int, int]] = {}
+    for one in threads:
+        frame = frames.get(one.ident or 0)
+        places[id(one)] = (0, 0) if frame is None else (id(frame), frame.f_lasti)
+    return places
+
+
+def _wants_processor(thread: threading.Thread) -> bool:
+    """Whether the system says a thread could run, where it says so (Linux): on a busy machine it may have to wait."""
+    try:
+        with open(f"/proc/self/task/{thread.native_id}/stat", "rb") as stat:
+            # The state follows the name, which stands in parentheses and may hold anything.
+            return stat.read().rpartition(b")")[2].split()[0] == b"R"
+    except (OSError, IndexError):
+        return False

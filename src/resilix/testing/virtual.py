@@ -1,0 +1,149 @@
+"""``virtual_time``: every policy inside the block waits without waiting."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from resilix.clock import SYSTEM, seeded
+from resilix.core import options
+from resilix.core.options import Seconds
+from resilix.errors import ConfigurationError
+from resilix.runtime import RUNTIME
+from resilix.testing.conductor import Conductor
+from resilix.testing.driver import VirtualDriver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from resilix.runtime import Driver
+
+_SWAP = threading.Lock()
+
+
+class VirtualTime:
+    """Made by :func:`virtual_time`, where it is described. One block each."""
+
+    def __init__(self, seed: int | None) -> None:
+        self._seed = seed
+        self._conductor: Conductor | None = None
+        self._undo = ExitStack()
+        self._over = False
+
+    def __repr__(self) -> str:
+        return f"<virtual time {self.now():g}>"
+
+    def now(self) -> float:
+        """Virtual seconds since the block began; after the block, where it ended."""
+        return 0.0 if self._conductor is None else self._conductor.timeline.now
+
+    @property
+    def sleeps(self) -> list[float]:
+        """The seconds of every wait between attempts, in the order in which the waits began."""
+        return [] if self._conductor is None else list(self._conductor.sleeps)
+
+    def advance(self, seconds: Seconds) -> None:
+        """Move the clock by hand: what is due by then ends or expires, in order.
+
+        Those who wake up see the time after the whole advance.
+
+        Example::
+
+            time.advance(30.0)      # the breaker's open_for is over
+
+        Args:
+            seconds: Zero or more. Zero: only what is due already.
+
+        Raises:
+            ConfigurationError: ``seconds`` is negative, infinite, NaN or no duration; or the block is not running.
+        """
+        length = options.duration("VirtualTime.advance", "seconds", seconds, zero="what is due already")
+        if self._conductor is None or self._over:
+            raise ConfigurationError(
+                "VirtualTime.advance(): its block is not running, so nothing follows this clock; "
+                "call it inside with virtual_time() as time: …"
+            )
+        self._conductor.advance(length)
+
+    def __enter__(self) -> Self:
+        with _SWAP:
+            if RUNTIME.driver.virtual:
+                raise ConfigurationError(
+                    "virtual_time(): another one is running, and there is only one clock; use the one that the outer "
+                    "block gave you (pass it on), or leave that block first"
+                )
+            if self._over:
+                raise ConfigurationError(
+                    "virtual_time(): this one has ended; make a new one for each block: with virtual_time() as time: …"
+                )
+            conductor = self._conductor = Conductor()
+            self._undo.callback(conductor.close)
+            if self._seed is not None:
+                self._undo.enter_context(seeded(self._seed))
+            self._undo.callback(self._restore, SYSTEM.now, RUNTIME.driver)
+            SYSTEM.now = self.now
+            RUNTIME.driver = VirtualDriver(conductor)
+        return self
+
+    def _restore(self, now: Callable[[], float], driver: Driver) -> None:
+        with _SWAP:
+            SYSTEM.now = now
+            RUNTIME.driver = driver
+            self._over = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._undo.close()
+
+
+def virtual_time(seed: int | None = None) -> VirtualTime:
+    """Give every policy used inside the block one virtual clock, which waits move on by themselves.
+
+    Example::
+
+        with virtual_time() as time:
+            with pytest.raises(ConnectionError):
+                price("ACME")               # retry(on=ConnectionError, attempts=3, wait=1.0)
+            assert time.sleeps == [1.0, 1.0]
+            assert time.now() == 2.0
+
+    It begins at 0.0. It works around sync code, around ``asyncio.run`` or ``trio.run``, and inside a running async
+    test; for any number of threads and event loops together. Policies made before the block follow it too, unless they
+    were given a ``clock=`` of their own. A breaker that has counted or opened before the block keeps what it wrote down
+    by the real clock: make a new one for the test.
+
+    The clock jumps to the next end of a wait when everybody who takes part waits for it: the thread that entered, the
+    threads started since, and those that have waited for it. At one moment, waits between attempts end before limits
+    expire: what finishes exactly at its limit is in time.
+
+    What the clock cannot see, and what it does about it:
+
+    - A thread blocked in something real (``join``, ``queue.get``, a socket): a wait between attempts ends without it
+      once it has stood still for 5 ms of real time, a limit (``max_wait``) expires after 50 ms; both after 250 ms
+      without any virtual wait beginning or ending, although it moves.
+    - An event loop that waits for a real answer: a limit (``timeout``, ``max_wait``) expires once every loop has had
+      nothing to do for 50 ms. Waits between attempts do not wait for real answers.
+    - The function of a sync ``timeout`` while it computes or blocks for real: the timeout expires after 250 ms without
+      any virtual wait beginning or ending. While it waits virtually, the timeout expires exactly.
+    - An asyncio task that takes more than 25 steps from one virtual wait to the next without any real time: others may
+      be woken before it.
+    - Sleeps that are not a policy's (``time.sleep``, ``asyncio.sleep``) are real.
+
+    When the block ends, the real clock is back, also after an error, and whoever still waits is let go at once, in
+    order: waits between attempts end, limits expire.
+
+    Args:
+        seed: Makes the jitter drawn inside repeatable, and restores the generator of ``random`` afterwards; ``None``
+            leaves it as it is.
+
+    Raises:
+        ConfigurationError: ``seed`` is no whole number; or, on entering, another block is running.
+    """
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+        raise options.refuse(
+            "virtual_time", "seed", seed, "it is where the random generator starts", "write seed=7, or leave it out"
+        )
+    return VirtualTime(seed)
