@@ -182,6 +182,54 @@ def test_a_bulkhead_that_refuses_at_once_counts_exactly(path: str) -> None:
     assert crowd.gauge.total == crowd.done
 
 
+@pytest.mark.parametrize("path", ["quiet"], indirect=True)
+def test_taking_and_giving_back_without_the_lock_is_not_torn(path: str) -> None:
+    """Four threads that do nothing but take and give back: not one step of the counter is lost."""
+    slots = bulkhead("torn", limit=2)
+    refused = [0] * 4
+
+    def hammer(index: int) -> None:
+        guarded = slots(lambda: None)
+        for _ in range(20_000):
+            try:
+                guarded()
+            except BulkheadFullError:
+                refused[index] += 1
+
+    with hasty_threads():
+        join_all([started(hammer, index) for index in range(4)])
+    assert (slots.free, slots.waiting) == (2, 0)
+    assert slots.rejected == sum(refused)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_call_that_went_the_short_way_hands_its_place_over(kind: str, path: str) -> None:
+    """Who found a place at once and leaves while others wait wakes the first of them."""
+    slots = bulkhead("handing", limit=1, max_wait=None)
+    inside, leave = threading.Event(), threading.Event()
+    served: list[int] = []
+
+    def first() -> None:
+        inside.set()
+        assert leave.wait(PATIENCE)
+
+    async def afirst() -> None:
+        first()
+
+    run = functools.partial(run_async, kind, slots(afirst)) if kind != "thread" else slots(first)
+    thread = started(run)
+    assert inside.wait(PATIENCE)
+    waiters = KINDS["thread"]()
+    for number in range(3):
+        waiters.start(slots, functools.partial(served.append, number))
+        eventually(lambda: slots.waiting == number + 1, "the arrival")  # noqa: B023 - used at once
+    leave.set()
+    join_all([thread])
+    waiters.close()
+    assert served == [0, 1, 2]
+    assert (slots.free, slots.waiting) == (1, 0)
+
+
 def test_first_come_first_served_whoever_comes() -> None:
     """Threads, asyncio tasks and trio tasks in one line are served in the order in which they joined it."""
     slots = bulkhead("line", limit=1, max_wait=None)
