@@ -238,9 +238,12 @@ def test_max_wait_none_waits_without_a_bound(still: StillTime) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("full", [False, True])
-def test_nobody_starts_or_lines_up_when_no_time_is_left(mode: str, full: bool, still: StillTime) -> None:
+@pytest.mark.parametrize("max_wait", [0.0, 5.0])
+def test_nobody_starts_or_lines_up_when_no_time_is_left(
+    mode: str, full: bool, max_wait: float, still: StillTime
+) -> None:
     """A deadline that has passed refuses at once, whether there is a place or not, and is counted."""
-    slots = bulkhead("too-late", limit=1, max_wait=5.0)
+    slots = bulkhead("too-late", limit=1, max_wait=max_wait)
     place = slots.acquire() if full else None
     ran: list[int] = []
     with deadline(0), pytest.raises(DeadlineExpiredError):
