@@ -89,27 +89,27 @@ BudgetMachine.TestCase.settings = settings(max_examples=100, stateful_step_count
 TestBudgetAgainstAModel = BudgetMachine.TestCase
 
 
-def test_threads_spend_exactly_what_is_there() -> None:
-    """Eight threads: not a token is spent twice, and every refusal is counted."""
+def test_threads_spend_and_give_exactly() -> None:
+    """Eight threads: not a token is spent twice or given in vain, and every refusal is counted."""
     core = BudgetCore(5000, 14)
     granted = [0] * 8
 
     def spender(index: int) -> None:
         for _ in range(500):
             granted[index] += core.spend()
-            if _ % 7 == 0:
-                core.give(1)
+
+    def giver() -> None:
+        for _ in range(500):
+            core.give(1)
 
     with hasty_threads():
         join_all([started(spender, index) for index in range(8)])
-    given = 8 * len(range(0, 500, 7))
-    assert core.denied == 4000 - sum(granted)
-    assert core.level <= 5000 - 14 * sum(granted) + given
-    assert 5000 // 14 <= sum(granted) <= (5000 + given) // 14
-    assert core.level >= 0
+        assert (sum(granted), core.level, core.denied) == (357, 2, 4000 - 357)
+        join_all([started(giver) for _ in range(8)])
+    assert core.level == 4002
 
 
-# -- in a retry -------------------------------------------------------------------------------------------------------
+# -- in a retry ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -211,16 +211,18 @@ def test_a_block_form_pays_and_refunds_too() -> None:
     budget = purse(tokens=100, cost=10)
     policy = retry(on=ConnectionError, attempts=2, wait=0, budget=budget)
     fails = Service()
-    with pytest.raises(ConnectionError):
+
+    def block(service: Service) -> None:
         for attempt in policy.attempts():
             with attempt:
-                fails()
+                service()
+
+    with pytest.raises(ConnectionError):
+        block(fails)
     assert budget.remaining == 90
     outcomes = iter([True, False])
     works = Service(lambda: next(outcomes))
-    for attempt in policy.attempts():
-        with attempt:
-            works()
+    block(works)
     assert (works.attempts, budget.remaining) == (2, 90)
 
 
@@ -259,9 +261,8 @@ def test_threads_share_it_exactly() -> None:
     with hasty_threads():
         join_all([started(client, service) for service in services])
     assert sum(service.attempts for service in services) == 1600 + 35
-    assert (
-        budget.denied == 1600 - sum(service.attempts == 0 for service in services) - (35 - 18) or budget.denied > 1500
-    )
+    # A request ends with a denial unless both of its retries were paid: at most 17 of them.
+    assert 1600 - 17 <= budget.denied <= 1600
 
 
 def test_an_empty_purse_is_the_reason_that_listeners_hear() -> None:
@@ -282,7 +283,7 @@ def test_an_empty_purse_is_the_reason_that_listeners_hear() -> None:
     assert getattr(second.value, "__notes__", []) == []
 
 
-# -- what it shows and refuses --------------------------------------------------------------------------------------------
+# -- what it shows and refuses ---------------------------------------------------------------------------------
 
 
 def test_what_it_says_about_itself() -> None:
