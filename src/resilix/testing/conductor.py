@@ -60,7 +60,6 @@ class Conductor:
         thread = threading.current_thread()
         with self._lock:
             self._epoch += 1
-            self._crowd.join(thread)
             entry = None if seconds is None else self.timeline.add(seconds, kind, None, wake)
             wait = self._crowd.waits[thread] = ThreadWait(entry, flag)
             if kind is Kind.SLEEP and seconds is not None:
@@ -113,7 +112,6 @@ class Conductor:
                 kept = {one: its for one, its in self._parties.items() if its.running}
                 self._parties = {**kept, key: party}
             party.thread = threading.current_thread()
-            self._crowd.join(party.thread)
             return party
 
     @property
@@ -126,9 +124,16 @@ class Conductor:
     def report(self, party: Party, state: State) -> None:
         """A loop has come to rest; called in it."""
         with self._lock:
+            if party.owed:
+                return
             party.state = state
             party.epoch = self._epoch
         self.settle()
+
+    def reached(self, party: Party) -> None:
+        """What was sent to a loop from outside has arrived; called in it."""
+        with self._lock:
+            party.owed -= 1
 
     def settle(self) -> None:
         """Move the clock if everybody waits; else leave it to those who still run, or have them looked at."""
@@ -137,12 +142,15 @@ class Conductor:
             self._let_go()  # of a straggler that had the old driver in its hands
             return
         with self._lock:
-            expected, silent = self._not_waiting()
             entries = self.timeline.next()
+            expected, silent = self._not_waiting(entries)
             fired: list[Entry] = []
-            if entries and not expected and not silent and self._quiet_enough(entries):
+            if not expected and not silent and self._quiet_enough(entries):
                 fired = self._fire(entries)
-            if self.timeline.size and any(one is not me for one in self._crowd.members(self._thread)):
+            # A loop goes on to report by itself; a thread may also end without a word.
+            others = [one for one in expected if one is not me] + silent
+            woken = [one for one in fired if one.party is None or one.party.thread is not me]
+            if self.timeline.size and (others or woken):
                 self._have_a_look()
         _deliver(fired)
 
@@ -180,13 +188,24 @@ class Conductor:
         fired = self.timeline.fire(entries)
         if fired:
             self._epoch += 1
-        for one in fired:
-            if one.party is not None:
-                one.party.state = State.BUSY
+        for party in {one.party for one in fired if one.party is not None}:
+            party.state = State.BUSY
+            party.owed += 1
         return fired
 
-    def _not_waiting(self) -> tuple[list[threading.Thread], list[threading.Thread]]:
-        """Those who take part and do not wait: who will be heard of, and who does not say what it does."""
+    def _not_waiting(self, entries: list[Entry]) -> tuple[list[threading.Thread], list[threading.Thread]]:
+        """Those who do not wait, when these are due next: who will be heard of, and who does not say what it does."""
+        if not entries:
+            return [], []
+        expected, silent = self._look_around()
+        if expected or not silent:
+            return expected, silent
+        moving = self._crowd.restless(silent, for_sleep=entries[0].kind is Kind.SLEEP)
+        # Again, and only now: one that is blocked by now may have woken another just before.
+        expected, later = self._look_around()
+        return expected, [one for one in later if one in moving or one not in silent]
+
+    def _look_around(self) -> tuple[list[threading.Thread], list[threading.Thread]]:
         loops = {one.thread: one for one in self._parties.values() if one.running}
         expected: list[threading.Thread] = []
         silent: list[threading.Thread] = []
@@ -206,10 +225,14 @@ class Conductor:
 
     def _quiet_enough(self, entries: list[Entry]) -> bool:
         """Whether a limit may expire: no loop has heard anything from the world for a while."""
-        return entries[0].kind is Kind.SLEEP or all(
-            one.state is State.QUIET
-            for one in self._parties.values()
-            if one.running and one.thread not in self._crowd.waits
+        return (
+            not entries
+            or entries[0].kind is Kind.SLEEP
+            or all(
+                one.state is State.QUIET
+                for one in self._parties.values()
+                if one.running and one.thread not in self._crowd.waits
+            )
         )
 
     # -- looking -------------------------------------------------------------------------------------------
@@ -242,7 +265,7 @@ class Conductor:
     def _overdue(self, watch: Watch) -> list[Entry]:
         """What is due next, if those who do not wait need not be waited for any longer."""
         entries = self.timeline.next()
-        expected, silent = self._not_waiting()
+        expected, silent = self._not_waiting(entries)
         watch.look(silent)
         if not entries or watch.lasted(LATE):
             return entries
@@ -253,7 +276,10 @@ class Conductor:
         kind = max(one.kind for one in entries)
         if kind is Kind.WORKER and any(POOL.owns(one) for one in silent):
             return []
-        return entries if watch.stood_still(GRACE[kind]) else []
+        if not watch.stood_still(GRACE[kind]):
+            return []
+        self._crowd.found_still(silent)
+        return entries
 
 
 def _deliver(entries: list[Entry]) -> None:

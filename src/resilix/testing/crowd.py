@@ -7,10 +7,11 @@ stands still for a while in the same place and is not waiting for a processor is
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from resilix.workers import POOL
 
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
 ENOUGH_LOOKS = 5
 """How many looks it takes to be sure of anything: time alone would also pass while the whole machine stands still."""
+
+
+NAP = 0.0001
+
+SYSTEM_TELLS = os.path.exists("/proc/self/task")
+"""Whether the system says which threads want a processor (Linux)."""
+
+Place: TypeAlias = tuple[int, int]
 
 
 class ThreadWait:
@@ -38,32 +47,44 @@ class ThreadWait:
 
 
 class Crowd:
-    """The threads that take part.
+    """Every thread of the process takes part, as far as it does anything.
 
-    That is whoever entered the block, every thread started since, every thread that has waited for virtual time, and
-    the workers that run a sync call with a time limit.
+    A thread that was there before the block counts as blocked while it stays where it was; any other while it is where
+    it was once found to stand still, but for sleeps only: a limit wants to be sure each time.
 
     Attributes:
         waits: What each waiting thread waits for.
     """
 
     def __init__(self) -> None:
-        entering = threading.current_thread()
+        me = threading.current_thread()
+        before = [one for one in threading.enumerate() if one is not me]
+        places = _places(before)
         self.waits: dict[threading.Thread, ThreadWait] = {}
-        self._bystanders = {id(one): one for one in threading.enumerate() if one is not entering}
-
-    def join(self, thread: threading.Thread) -> None:
-        """A thread that was there before the block takes part from now on."""
-        self._bystanders.pop(id(thread), None)
+        self._before = {one: places[one] for one in before}
+        self._found: dict[threading.Thread, Place] = {}
 
     def members(self, conductor: threading.Thread | None) -> list[threading.Thread]:
-        """Those who take part and are alive."""
-        return [one for one in threading.enumerate() if one is not conductor and self._takes_part(one)]
+        """The threads that are alive, but for the workers without a job."""
+        return [one for one in threading.enumerate() if one is not conductor and not POOL.rests(one)]
 
-    def _takes_part(self, thread: threading.Thread) -> bool:
-        if POOL.owns(thread):
-            return not POOL.rests(thread)
-        return id(thread) not in self._bystanders
+    def restless(self, threads: list[threading.Thread], *, for_sleep: bool) -> list[threading.Thread]:
+        """Those that are not known to be blocked where they are."""
+        if not threads:
+            return threads
+        # Whoever has just been woken now gets the interpreter and moves, or is seen to want a processor.
+        time.sleep(NAP)
+        places = _places(threads)
+        found = self._found if for_sleep and SYSTEM_TELLS else {}
+        return [
+            one
+            for one in threads
+            if places[one] not in (self._before.get(one), found.get(one)) or _wants_processor(one)
+        ]
+
+    def found_still(self, threads: list[threading.Thread]) -> None:
+        """Remember where these are blocked."""
+        self._found.update(_places(threads))
 
 
 class Watch:
@@ -72,7 +93,7 @@ class Watch:
     def __init__(self) -> None:
         self._begun = self._still_since = time.monotonic()
         self._looks = self._same = 0
-        self._places: dict[int, tuple[int, int]] = {}
+        self._places: dict[threading.Thread, Place] = {}
 
     def look(self, threads: list[threading.Thread]) -> None:
         """Compare with the look before."""
@@ -94,18 +115,20 @@ class Watch:
         return self._same >= ENOUGH_LOOKS and time.monotonic() - self._still_since >= seconds
 
 
-def _places(threads: list[threading.Thread]) -> dict[int, tuple[int, int]]:
+def _places(threads: list[threading.Thread]) -> dict[threading.Thread, Place]:
     """Where each thread is in its code, as plain numbers: a frame kept here would keep what its call holds."""
     frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented, in spite of its name
-    places: dict[int, tuple[int, int]] = {}
+    places: dict[threading.Thread, Place] = {}
     for one in threads:
         frame = frames.get(one.ident or 0)
-        places[id(one)] = (0, 0) if frame is None else (id(frame), frame.f_lasti)
+        places[one] = (0, 0) if frame is None else (id(frame), frame.f_lasti)
     return places
 
 
 def _wants_processor(thread: threading.Thread) -> bool:
-    """Whether the system says a thread could run, where it says so (Linux): on a busy machine it may have to wait."""
+    """Whether the system says a thread could run, where it says so: on a busy machine it may have to wait."""
+    if not SYSTEM_TELLS:
+        return False
     try:
         with open(f"/proc/self/task/{thread.native_id}/stat", "rb") as stat:
             # The state follows the name, which stands in parentheses and may hold anything.

@@ -46,6 +46,9 @@ class Listener(Protocol):
     def report(self, party: Party, state: State) -> None:
         """A loop has come to rest."""
 
+    def reached(self, party: Party) -> None:
+        """What was sent to a loop from outside has arrived."""
+
 
 class Party:
     """One event loop. Its fields change under the conductor's lock.
@@ -54,12 +57,15 @@ class Party:
         thread: The thread it runs in.
         state: What it last said, or BUSY since something happened in it.
         epoch: What the conductor's count of happenings was when it last said something.
+        owed: How much was sent to it that it has not received yet. Until then it knows nothing of it, and what it says
+            does not count.
     """
 
     def __init__(self, listener: Listener) -> None:
         self.thread = threading.current_thread()
         self.state = State.BUSY
         self.epoch = -1
+        self.owed = 0
         self._listener = listener
 
     @property
@@ -85,15 +91,20 @@ class Party:
             if self.thread is threading.current_thread():
                 self.stir()
             else:
-                self.post(self.stir)
+                self.owed += 1
+                self.post(self._reached)
         except RuntimeError:
             return False
         return True
 
+    def _reached(self) -> None:
+        self._listener.reached(self)
+        self.stir()
+
     def deliver(self, entries: list[Entry]) -> None:
         """Wake those whose time has come, in order, from any thread. Where the loop has ended, nobody is left."""
         with suppress(RuntimeError):
-            self.post(self.stir)
+            self.post(self._reached)
             for one in entries:
                 self.post(one.run)
 
