@@ -62,7 +62,10 @@ class Target:
 
     def around(self, shell: AnyCallable, policy: object) -> Target:
         """The same target with one more policy around it."""
-        return self._copy(shell, self.is_async, self._label, (policy, *self.inner))
+        label = self._label
+        if label is None and not self._trampoline:
+            label = qualified_name(self.fn)  # from further out only our shell will be seen
+        return self._copy(shell, self.is_async, label, (policy, *self.inner))
 
     def named(self, label: str | None) -> Target:
         """The same target under another name."""
