@@ -16,7 +16,7 @@ from resilix.demo.settings import Settings
 
 NEEDED = ("httpx", "matplotlib", "rich")
 SECONDS = (5.0, 600.0)
-RATE = (10.0, 200.0)
+RATE = (10.0, 100.0)
 
 DESCRIPTION = """\
 One outage, lived through twice at the same time: by plain httpx with a retry
@@ -54,7 +54,7 @@ def add_to(commands: Any) -> None:
     )  # fmt: skip
     demo.add_argument(
         "--rate", type=_number("requests per second", *RATE), default=40.0, metavar="R",
-        help="requests per second on each side (default 40); more than 200 would measure httpx",
+        help="requests per second on each side (default 40); more than 100 would measure httpx, not the policies",
     )  # fmt: skip
     demo.add_argument(
         "--seed",

@@ -67,8 +67,11 @@ def _timeline(record: Record, now: float) -> list[Text]:
         bar.append(phase.name.center(cells)[:cells], PHASE_STYLE.get(phase.name, "black on green"))
     place = min(WIDTH - 1, int(WIDTH * now / total))
     phase = record.phase(now)
-    words = f"waiting for the last requests to end, {now:.1f} s" if now > total else f"{now:.1f} of {total:g} s"
-    return [bar, Text(" " * place + "▲"), Text.assemble(f"{words}   ", (phase.name, "bold"), f": {phase.describe()}")]
+    words = f"{now:.1f} s, the last requests end" if now > total else f"{now:.1f} of {total:g} s"
+    told = Text.assemble(
+        f"{words}   ", (phase.name, "bold"), f": {phase.describe()}", overflow="ellipsis", no_wrap=True
+    )
+    return [bar, Text(" " * place + "▲"), told]
 
 
 def _figures(record: Record, now: float) -> Table:

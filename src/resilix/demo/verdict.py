@@ -8,7 +8,7 @@ from resilix.demo.measure import Side
 from resilix.demo.messages import FAILED, FRESH
 from resilix.demo.script import AGAIN, HEALTHY, OUTAGE, phase_at, phase_named, script_for
 from resilix.demo.settings import Settings
-from resilix.demo.wording import percent
+from resilix.demo.wording import percent, ratio, seconds
 
 GRACE = 0.25
 """Seconds on top of every bound for what no policy has a say in: the scheduling of the machine."""
@@ -67,7 +67,7 @@ def _in_time(guarded: Side) -> Check:
     if guarded.done is None or bound is None:
         return Check(promise, False, "the pipeline has no worst case")
     allowed = bound + GRACE + guarded.done.latest
-    figures = f"longest {longest:.2f} s, explain() says {bound:.2f} s at most"
+    figures = f"longest {seconds(longest)}, explain() says {seconds(bound)} at most"
     return Check(promise, longest <= allowed, figures)
 
 
@@ -108,7 +108,7 @@ def _closed(settings: Settings, guarded: Side) -> Check:
 def _attempts(settings: Settings, unguarded: Side, guarded: Side) -> Check:
     outage = phase_named(script_for(settings), OUTAGE)
     bare, ours = unguarded.in_phase(outage).attempts, guarded.in_phase(outage).attempts
-    figures = f"{ours:.2f} calls per request (unguarded {bare:.2f})"
+    figures = f"{ratio(ours)} calls per request (unguarded {ratio(bare)})"
     kept = ours <= 1.2 and ours <= bare / 2
     return Check("retries did not amplify the outage: at most about 1, half of unguarded", kept, figures)
 
