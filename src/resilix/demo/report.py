@@ -17,14 +17,18 @@ from resilix.demo.wording import percent, ratio, seconds
 Cell = Callable[[Figures], str]
 
 
-def table_of(record: Record) -> Table:
-    """Both sides side by side, for the whole run and for each phase."""
+def title_of(record: Record) -> str:
+    """What was played."""
     settings = record.settings
-    title = (
+    return (
         f"{settings.rate:g} requests/s on each side for {settings.seconds:g} s, at most {settings.attempts} attempts "
         f"of {settings.attempt_timeout:.1f} s, seed {settings.seed}"
     )
-    table = Table(title=title, title_justify="left", title_style="bold", min_width=64)
+
+
+def table_of(record: Record) -> Table:
+    """Both sides side by side, for the whole run and for each phase."""
+    table = Table(min_width=64)
     table.add_column("")
     table.add_column("unguarded", justify="right")
     table.add_column("guarded", justify="right")

@@ -13,7 +13,7 @@ from resilix.demo.live import LiveView
 from resilix.demo.measure import Record
 from resilix.demo.plain import PlainView
 from resilix.demo.processes import Cast
-from resilix.demo.report import busy_note, lines_of, meaning, table_of
+from resilix.demo.report import busy_note, lines_of, meaning, table_of, title_of
 from resilix.demo.settings import Settings
 from resilix.demo.verdict import Check, verdict
 
@@ -61,6 +61,7 @@ def _picture(record: Record, out: Path) -> Path:
 
 def _tell(record: Record, checks: list[Check], path: Path, console: Console) -> None:
     console.print()
+    console.print(Text(title_of(record), "bold"))
     console.print(table_of(record))
     console.print()
     for sentence in meaning(record):

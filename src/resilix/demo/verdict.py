@@ -65,7 +65,8 @@ def _in_time(guarded: Side) -> Check:
     longest = guarded.whole().longest
     promise = "every answer came within the pipeline's own worst case"
     if guarded.done is None or bound is None:
-        return Check(promise, False, "the pipeline has no worst case")
+        why = "the client did not finish" if guarded.done is None else "the pipeline has no worst case"
+        return Check(promise, False, why)
     allowed = bound + GRACE + guarded.done.latest
     figures = f"longest {seconds(longest)}, explain() says {seconds(bound)} at most"
     return Check(promise, longest <= allowed, figures)
