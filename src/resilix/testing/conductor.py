@@ -39,6 +39,7 @@ class Conductor:
     Attributes:
         timeline: The time and what is due.
         sleeps: The waits between attempts, in the order in which they began.
+        epoch: Counts the waits that began or ended.
     """
 
     def __init__(self) -> None:
@@ -48,7 +49,7 @@ class Conductor:
         self._lock = threading.RLock()
         self._crowd = Crowd()
         self._parties: dict[object, Party] = {}
-        self._epoch = 0
+        self.epoch = 0
         self._closed = False
         self._thread: threading.Thread | None = None
         self._poke = threading.Event()
@@ -59,7 +60,7 @@ class Conductor:
         """The calling thread is about to wait; to be followed by :meth:`end_thread` in any case."""
         thread = threading.current_thread()
         with self._lock:
-            self._epoch += 1
+            self.epoch += 1
             entry = None if seconds is None else self.timeline.add(seconds, kind, None, wake)
             wait = self._crowd.waits[thread] = ThreadWait(entry, flag)
             if kind is Kind.SLEEP and seconds is not None:
@@ -71,7 +72,7 @@ class Conductor:
         """The calling thread goes on."""
         thread = threading.current_thread()
         with self._lock:
-            self._epoch += 1
+            self.epoch += 1
             if self._crowd.waits.get(thread) is wait:
                 del self._crowd.waits[thread]
             if wait.entry is not None:
@@ -80,7 +81,7 @@ class Conductor:
     def wait_loop(self, party: Party, seconds: float, kind: Kind, wake: Callable[[], object]) -> Entry:
         """Something in the running loop begins to wait; to be followed by :meth:`end_loop` if it ends otherwise."""
         with self._lock:
-            self._epoch += 1
+            self.epoch += 1
             entry = self.timeline.add(seconds, kind, party, wake)
             if kind is Kind.SLEEP:
                 self.sleeps.append(seconds)
@@ -93,7 +94,7 @@ class Conductor:
         with self._lock:
             if not self.timeline.cancel(entry) or party is None:
                 return
-            self._epoch += 1
+            self.epoch += 1
             if party.running:
                 party.ask()
 
@@ -127,7 +128,7 @@ class Conductor:
             if party.owed:
                 return
             party.state = state
-            party.epoch = self._epoch
+            party.epoch = party.as_of
         self.settle()
 
     def reached(self, party: Party) -> None:
@@ -157,7 +158,7 @@ class Conductor:
     def advance(self, seconds: float) -> None:
         """Move the clock by hand."""
         with self._lock:
-            self._epoch += 1
+            self.epoch += 1
             target = self.timeline.now + seconds
             fired = self._fire(self.timeline.due(target))
             self.timeline.now = max(self.timeline.now, target)
@@ -187,7 +188,7 @@ class Conductor:
     def _fire(self, entries: list[Entry]) -> list[Entry]:
         fired = self.timeline.fire(entries)
         if fired:
-            self._epoch += 1
+            self.epoch += 1
         for party in {one.party for one in fired if one.party is not None}:
             party.state = State.BUSY
             party.owed += 1
@@ -218,7 +219,7 @@ class Conductor:
                 silent.append(thread)
             elif party.state is State.BUSY:
                 expected.append(thread)
-            elif party.epoch != self._epoch:
+            elif party.epoch != self.epoch:
                 # Something happened since, and it may have been something for this loop.
                 (expected if party.ask() else silent).append(thread)
         return expected, silent
@@ -256,8 +257,8 @@ class Conductor:
                     if not self.timeline.size:
                         self._poke.clear()
                         break
-                    if epoch != self._epoch:
-                        watch, epoch = Watch(), self._epoch
+                    if epoch != self.epoch:
+                        watch, epoch = Watch(), self.epoch
                     fired = self._fire(self._overdue(watch))
                 _deliver(fired)
                 time.sleep(LOOK_EVERY)

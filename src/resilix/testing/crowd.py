@@ -24,6 +24,7 @@ ENOUGH_LOOKS = 5
 
 
 NAP = 0.0001
+NAPS = 2
 
 SYSTEM_TELLS = os.path.exists("/proc/self/task")
 """Whether the system says which threads want a processor (Linux)."""
@@ -58,7 +59,7 @@ class Crowd:
 
     def __init__(self) -> None:
         me = threading.current_thread()
-        before = [one for one in threading.enumerate() if one is not me]
+        before = [one for one in threading.enumerate() if one is not me and not POOL.rests(one)]
         places = _places(before)
         self.waits: dict[threading.Thread, ThreadWait] = {}
         self._before = {one: places[one] for one in before}
@@ -72,15 +73,15 @@ class Crowd:
         """Those that are not known to be blocked where they are."""
         if not threads:
             return threads
-        # Whoever has just been woken now gets the interpreter and moves, or is seen to want a processor.
-        time.sleep(NAP)
-        places = _places(threads)
         found = self._found if for_sleep and SYSTEM_TELLS else {}
-        return [
-            one
-            for one in threads
-            if places[one] not in (self._before.get(one), found.get(one)) or _wants_processor(one)
-        ]
+        resting = threads
+        for _ in range(NAPS):
+            # Whoever has just been woken now gets the interpreter and moves, or is seen to want a processor.
+            time.sleep(NAP)
+            resting = [one for one in resting if not _wants_processor(one)]
+            places = _places(resting)
+            resting = [one for one in resting if places[one] in (self._before.get(one), found.get(one))]
+        return [one for one in threads if one not in resting]
 
     def found_still(self, threads: list[threading.Thread]) -> None:
         """Remember where these are blocked."""
@@ -97,9 +98,10 @@ class Watch:
 
     def look(self, threads: list[threading.Thread]) -> None:
         """Compare with the look before."""
-        places = _places(threads)
         self._looks += 1
-        if places == self._places and not any(_wants_processor(one) for one in threads):
+        hurried = any(_wants_processor(one) for one in threads)
+        places = _places(threads)
+        if places == self._places and not hurried:
             self._same += 1
         else:
             self._same, self._still_since = 0, time.monotonic()

@@ -36,7 +36,13 @@ class State(IntEnum):
 
 
 class Listener(Protocol):
-    """Whom a loop tells."""
+    """Whom a loop tells.
+
+    Attributes:
+        epoch: Counts the waits that began or ended, wherever.
+    """
+
+    epoch: int
 
     @property
     def limited(self) -> bool:
@@ -56,7 +62,8 @@ class Party:
     Attributes:
         thread: The thread it runs in.
         state: What it last said, or BUSY since something happened in it.
-        epoch: What the conductor's count of happenings was when it last said something.
+        as_of: The epoch when it began to find out whether it is at rest. What others sent it before that had arrived.
+        epoch: The same of what it last said.
         owed: How much was sent to it that it has not received yet. Until then it knows nothing of it, and what it says
             does not count.
     """
@@ -64,7 +71,7 @@ class Party:
     def __init__(self, listener: Listener) -> None:
         self.thread = threading.current_thread()
         self.state = State.BUSY
-        self.epoch = -1
+        self.epoch = self.as_of = -1
         self.owed = 0
         self._listener = listener
 
@@ -136,6 +143,7 @@ class AsyncioParty(Party):
     def stir(self) -> None:
         """Begin to count anew."""
         self.state = State.BUSY
+        self.as_of = self._listener.epoch
         self._ticks = 0
         self._yields = YIELDS
         self._stop_tick()
@@ -226,6 +234,8 @@ class TrioParty(Party):
             quiet_next = False
             while True:
                 seen = self._stirred
+                if not quiet_next:
+                    self.as_of = self._listener.epoch
                 with trio.CancelScope() as self._scope:
                     await wait_all_tasks_blocked(TICK * TICKS if quiet_next else 0.0)
                 if seen != self._stirred:
