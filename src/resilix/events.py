@@ -98,7 +98,7 @@ class GivenUp(ErrorEvent):
 
     Attributes:
         attempts: How many attempts were made.
-        reason: "attempts", "within", "deadline", "budget", "stop" or "cancelled".
+        reason: "attempts", "within", "deadline", "budget", "stop", "cancelled", or "hook" (wait or stop raised).
     """
 
     attempts: int

@@ -28,7 +28,7 @@ class Target:
         inner: The policies already inside, outermost first.
     """
 
-    __slots__ = ("_label", "_trampoline", "fn", "inner", "is_async")
+    __slots__ = ("_label", "_trampoline", "_user", "fn", "inner", "is_async")
 
     def __init__(
         self,
@@ -38,18 +38,20 @@ class Target:
         label: str | None = None,
         trampoline: bool = False,
         inner: tuple[Any, ...] = (),
+        user: AnyCallable | None = None,
     ) -> None:
         self.fn = fn
         self.is_async = is_async
         self.inner = inner
         self._label = label
         self._trampoline = trampoline
+        self._user = fn if user is None else user
 
     def label(self, args: tuple[Any, ...]) -> str:
         """What events and errors call this function: the pipeline's name, else its qualified name."""
         if self._label is not None:
             return self._label
-        return qualified_name(args[0] if self._trampoline and args else self.fn)
+        return qualified_name(self.function(args))
 
     def arguments(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The arguments the user's function was called with."""
@@ -57,15 +59,12 @@ class Target:
 
     def function(self, args: tuple[Any, ...]) -> AnyCallable:
         """The user's function, as far as it can be seen from here."""
-        chosen: AnyCallable = args[0] if self._trampoline else self.fn
+        chosen: AnyCallable = args[0] if self._trampoline and args else self._user
         return chosen
 
     def around(self, shell: AnyCallable, policy: object) -> Target:
         """The same target with one more policy around it."""
-        label = self._label
-        if label is None and not self._trampoline:
-            label = qualified_name(self.fn)  # from further out only our shell will be seen
-        return self._copy(shell, self.is_async, label, (policy, *self.inner))
+        return self._copy(shell, self.is_async, self._label, (policy, *self.inner))
 
     def named(self, label: str | None) -> Target:
         """The same target under another name."""
@@ -73,10 +72,11 @@ class Target:
 
     def awaited(self, fn: AnyCallable) -> Target:
         """The same target as an async function."""
-        return self._copy(fn, True, self._label or qualified_name(self.fn), self.inner)
+        return self._copy(fn, True, self._label, self.inner)
 
     def _copy(self, fn: AnyCallable, is_async: bool, label: str | None, inner: tuple[Any, ...]) -> Target:
-        return Target(fn, is_async=is_async, label=label, trampoline=self._trampoline, inner=inner)
+        # From further out only our shells would be seen.
+        return Target(fn, is_async=is_async, label=label, trampoline=self._trampoline, inner=inner, user=self._user)
 
 
 def qualified_name(fn: object) -> str:

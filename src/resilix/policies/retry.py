@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from types import TracebackType
-from typing import Any, Never, Self
+from collections.abc import Callable
+from typing import Any, Never
 
 from tenacity import RetryCallState
 from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
 from resilix.clock import SYSTEM
-from resilix.core.attempts import Attempts, Decision, Outcome, RetryPlan, is_wanted
 from resilix.core.deadline import DEADLINE
 from resilix.core.options import Seconds, checked, refuse
+from resilix.core.retry_plan import RetryPlan
 from resilix.core.verdict import On
-from resilix.errors import ConfigurationError
-from resilix.events import HUB, AttemptFailed, GivenUp, RetryScheduled
 from resilix.policies.base import PLAIN, AnyCallable, BoundPolicy, Target, continue_async, is_awaitable
 from resilix.policies.budget import RetryBudget
+from resilix.policies.retry_call import KIND, AttemptLoop, RetryCall
 from resilix.policies.time_left import check_deadline
 from resilix.runtime import RUNTIME, cancel_requested
-
-NOTE = "resilix: "
 
 
 class Retry(BoundPolicy[Never]):
     """Made by :func:`retry`, where its options are described."""
 
-    kind = "retry"
+    kind = KIND
 
     def __init__(self, plan: RetryPlan) -> None:
         self._plan = plan
@@ -62,7 +58,7 @@ class Retry(BoundPolicy[Never]):
 
         The last error leaves the block as it is. ``on_result`` is not asked: a block has no result.
         """
-        return AttemptLoop(self)
+        return AttemptLoop(self._plan)
 
     def _bind(self, target: Target) -> AnyCallable:
         return self._bind_async(target) if target.is_async else self._bind_sync(target)
@@ -83,7 +79,7 @@ class Retry(BoundPolicy[Never]):
             try:
                 result = fn(*args, **kwargs)
             except Exception as error:
-                call = _Call(self, target, args, kwargs, started)
+                call = RetryCall(plan, target, args, kwargs, started)
                 wait = call.failed(error)
                 if wait is None:
                     raise
@@ -94,15 +90,17 @@ class Retry(BoundPolicy[Never]):
                     if budget is not None and budget.level < budget.tokens:
                         budget.give(1)
                     return result
-                call = _Call(self, target, args, kwargs, started)
+                call = RetryCall(plan, target, args, kwargs, started)
                 wait = call.returned(result)
                 if wait is None:
                     return result
             return again(call, wait, args, kwargs)
 
-        def again(call: _Call, wait: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        def again(call: RetryCall, wait: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             while True:
                 RUNTIME.driver.sleep(wait)
+                if call.overslept():
+                    return call.give_up()
                 try:
                     result = fn(*args, **kwargs)
                 except Exception as error:
@@ -110,6 +108,8 @@ class Retry(BoundPolicy[Never]):
                     if following is None:
                         raise
                 else:
+                    if type(result) not in plain and is_awaitable(result):
+                        return _resume(fn, call, result, args, kwargs)
                     following = call.returned(result)
                     if following is None:
                         return result
@@ -127,7 +127,7 @@ class Retry(BoundPolicy[Never]):
             try:
                 result = await fn(*args, **kwargs)
             except Exception as error:
-                call = _Call(self, target, args, kwargs, started)
+                call = RetryCall(plan, target, args, kwargs, started)
                 wait = call.failed(error, cancelled=cancel_requested())
                 if wait is None:
                     raise
@@ -136,187 +136,55 @@ class Retry(BoundPolicy[Never]):
                     if budget is not None and budget.level < budget.tokens:
                         budget.give(1)
                     return result
-                call = _Call(self, target, args, kwargs, started)
+                call = RetryCall(plan, target, args, kwargs, started)
                 wait = call.returned(result, cancelled=cancel_requested())
                 if wait is None:
                     return result
-            return await again(call, wait, args, kwargs)
-
-        async def again(call: _Call, wait: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            while True:
-                await RUNTIME.driver.asleep(wait)
-                try:
-                    result = await fn(*args, **kwargs)
-                except Exception as error:
-                    following = call.failed(error, cancelled=cancel_requested())
-                    if following is None:
-                        raise
-                else:
-                    following = call.returned(result, cancelled=cancel_requested())
-                    if following is None:
-                        return result
-                wait = following
+            return await _again(fn, call, wait, args, kwargs)
 
         return retried
 
 
-class _Call:
-    """One call that did not end with its first attempt: asks the core and tells the listeners."""
-
-    __slots__ = ("_attempts", "_label", "_plan")
-
-    def __init__(
-        self,
-        policy: Retry,
-        target: Target | None,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        started: float,
-    ) -> None:
-        plan = policy.plan
-        label = "block" if target is None else target.label(args)
-        fn = None if target is None else target.function(args)
-        state = plan.state(started, fn, args if target is None else target.arguments(args), kwargs)
-
-        def hook_error(hook: str, broken: Exception) -> None:
-            HUB.hook_failed(policy.kind, label, hook, broken)
-
-        self._label = label
-        self._plan = plan
-        self._attempts = Attempts(plan, started, hook_error, state)
-
-    def failed(self, error: Exception, *, cancelled: bool = False) -> float | None:
-        """An attempt raised. Seconds to wait before the next, or ``None`` when there is none."""
-        decision, made = self._decide(Outcome(error), cancelled)
-        if decision.wait is None and decision.reason and made > 1:
-            _add_note(error, f"{NOTE}{self._label} gave up after {made} attempts ({decision.reason})")
-        return decision.wait
-
-    def returned(self, result: Any, *, cancelled: bool = False) -> float | None:
-        """An attempt returned. Seconds to wait before the next, or ``None`` when the result stands."""
-        if not self._plan.judges_results:
-            self.done()
-            return None
-        decision, _ = self._decide(Outcome(None, result), cancelled)
-        if decision.wait is None and not decision.reason:
-            self.done()
-        return decision.wait
-
-    def done(self) -> None:
-        """The call succeeded: pay back what is due."""
-        budget = self._plan.budget
-        if budget is not None:
-            budget.give(1 if self._attempts.number == 1 else budget.cost)
-
-    def _decide(self, outcome: Outcome, cancelled: bool) -> tuple[Decision, int]:
-        attempts, now = self._attempts, SYSTEM.now()
-        made = attempts.number
-        wanted = attempts.wanted(outcome, now)
-        if not is_wanted(wanted):
-            return Decision(None, ""), made
-        if HUB.listeners:
-            HUB.emit(AttemptFailed(attempt=made, **self._facts(outcome)))
-        given_up = Decision(None, "cancelled")
-        decision = given_up if cancelled else attempts.decide(wanted, now, DEADLINE.moment())
-        if HUB.listeners:
-            if decision.wait is None:
-                HUB.emit(GivenUp(attempts=made, reason=decision.reason, **self._facts(outcome)))
-            else:
-                HUB.emit(RetryScheduled(attempt=made + 1, wait=decision.wait, **self._facts(outcome)))
-        return decision, made
-
-    def _facts(self, outcome: Outcome) -> dict[str, Any]:
-        error = outcome.error
-        kind = "result" if error is None else type(error).__name__
-        return {"policy": Retry.kind, "name": self._label, "error": error, "error_type": kind}
+async def _again(fn: AnyCallable, call: RetryCall, wait: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Make the attempts after the first, async."""
+    while True:
+        await RUNTIME.driver.asleep(wait)
+        if call.overslept():
+            return call.give_up()
+        try:
+            result = await fn(*args, **kwargs)
+        except Exception as error:
+            following = call.failed(error, cancelled=cancel_requested())
+            if following is None:
+                raise
+        else:
+            following = call.returned(result, cancelled=cancel_requested())
+            if following is None:
+                return result
+        wait = following
 
 
-def _add_note(error: Exception, note: str) -> None:
-    """Say on the error itself that it was retried; one note, however often the same object is raised."""
-    notes: list[object] | None = getattr(error, "__notes__", None)
-    if notes is not None:
-        notes[:] = [one for one in notes if not (isinstance(one, str) and one.startswith(NOTE))]
-    error.add_note(note)
+async def _resume(
+    fn: AnyCallable, call: RetryCall, awaitable: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Go on async with a sync function that failed at once and, called again, handed back something to await."""
+    first = [awaitable]
 
+    async def attempt(*args: Any, **kwargs: Any) -> Any:
+        result = first.pop() if first else fn(*args, **kwargs)
+        return await result if is_awaitable(result) else result
 
-class AttemptLoop:
-    """The loop of attempts made by :meth:`Retry.attempts`; iterate it once, with ``for`` or ``async for``."""
-
-    def __init__(self, policy: Retry) -> None:
-        self._policy = policy
-
-    def __iter__(self) -> Iterator[Attempt]:
-        attempt = self._first()
-        while True:
-            yield attempt
-            wait = attempt.verdict()
-            if wait is None:
-                return
-            RUNTIME.driver.sleep(wait)
-            attempt = attempt.following()
-
-    async def __aiter__(self) -> AsyncIterator[Attempt]:
-        attempt = self._first(is_async=True)
-        while True:
-            yield attempt
-            wait = attempt.verdict()
-            if wait is None:
-                return
-            await RUNTIME.driver.asleep(wait)
-            attempt = attempt.following()
-
-    def _first(self, *, is_async: bool = False) -> Attempt:
-        if DEADLINE.used:
-            check_deadline(Retry.kind, "block")
-        call = _Call(self._policy, None, (), {}, SYSTEM.now())
-        return Attempt(call, 1, is_async=is_async)
-
-
-class Attempt:
-    """One attempt of a block; use it with ``with``.
-
-    Attributes:
-        number: Which attempt this is, from 1.
-    """
-
-    __slots__ = ("_call", "_is_async", "_used", "_wait", "number")
-
-    def __init__(self, call: _Call, number: int, *, is_async: bool) -> None:
-        self.number = number
-        self._call = call
-        self._is_async = is_async
-        self._used = False
-        self._wait: float | None = None
-
-    def __enter__(self) -> Self:
-        self._used = True
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        if error is None:
-            self._call.done()
-        elif isinstance(error, Exception):
-            self._wait = self._call.failed(error, cancelled=self._is_async and cancel_requested())
-        return self._wait is not None
-
-    def verdict(self) -> float | None:
-        """Seconds until the next attempt, or ``None`` when the block is done.
-
-        Raises:
-            ConfigurationError: The attempt was not used with ``with``, so nobody knows how it ended.
-        """
-        if not self._used:
-            raise ConfigurationError(
-                "for attempt in ….attempts(): an attempt was not used, so its outcome is unknown; write "
-                "with attempt: around the work"
-            )
-        return self._wait
-
-    def following(self) -> Attempt:
-        """The next attempt of the same block."""
-        return Attempt(self._call, self.number + 1, is_async=self._is_async)
+    try:
+        result = await attempt()
+    except Exception as error:
+        wait = call.failed(error, cancelled=cancel_requested())
+        if wait is None:
+            raise
+    else:
+        wait = call.returned(result, cancelled=cancel_requested())
+        if wait is None:
+            return result
+    return await _again(attempt, call, wait, args, kwargs)
 
 
 @checked("retry", "retry(on=ConnectionError)", method=False)
