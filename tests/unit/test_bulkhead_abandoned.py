@@ -93,13 +93,8 @@ def timeout_outside(slots: Bulkhead, hanging: Hanging) -> Callable[[], Any]:
     return timeout(SHORT)(slots(hanging))
 
 
-def two_timeouts(slots: Bulkhead, hanging: Hanging) -> Callable[[], Any]:
-    inner = timeout(PATIENCE)(hanging)
-    return slots(timeout(SHORT)(lambda: inner()))
-
-
 @pytest.mark.parametrize(
-    "stack", [stacked, in_a_pipeline, in_the_body, in_a_block, timeout_outside, two_timeouts], ids=lambda s: s.__name__
+    "stack", [stacked, in_a_pipeline, in_the_body, in_a_block, timeout_outside], ids=lambda s: s.__name__
 )
 def test_an_abandoned_call_keeps_its_place(stack: Callable[..., Callable[[], Any]], hanging: Hanging) -> None:
     """The caller is back after the timeout; the place is not, until the call has really ended."""

@@ -401,26 +401,30 @@ def test_a_breaker_does_not_count_the_refusal(still: StillTime) -> None:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_an_async_timeout_ends_at_the_deadline_around_it(backend: str) -> None:
-    """The nearer of both cancels, and its seconds are what the call really had."""
-    guarded = timeout(PATIENCE)(trio.sleep_forever if backend == "trio" else asyncio.Event().wait)
+@pytest.mark.parametrize(("around", "own"), [(2.0, 5.0), (5.0, 2.0)])
+def test_an_async_timeout_ends_at_the_nearer_of_both(backend: str, around: float, own: float, still: StillTime) -> None:
+    """The deadline around it or its own seconds, and it says how long the call really had."""
+    guarded = timeout(own)(trio.sleep_forever if backend == "trio" else asyncio.Event().wait)
 
     async def main() -> None:
-        with deadline(0.02):
+        with deadline(around):
             await guarded()
 
     with pytest.raises(TimeoutExceededError) as caught:
         run_async(backend, main)
-    assert 0 < caught.value.seconds <= 0.02
+    assert caught.value.seconds == 2.0
+    assert still.waits == [2.0]
 
 
-def test_a_sync_timeout_ends_at_the_deadline_around_it() -> None:
-    """The caller is back at the deadline."""
+@pytest.mark.parametrize(("around", "own"), [(2.0, 5.0), (5.0, 2.0)])
+def test_a_sync_timeout_ends_at_the_nearer_of_both(around: float, own: float, still: StillTime) -> None:
+    """The caller is back at the deadline, or after the timeout's own seconds."""
     gate = threading.Event()
-    with pytest.raises(TimeoutExceededError) as caught, deadline(0.02):
-        timeout(PATIENCE).call(gate.wait, PATIENCE)
+    with pytest.raises(TimeoutExceededError) as caught, deadline(around):
+        timeout(own).call(gate.wait, PATIENCE)
     gate.set()
-    assert 0 < caught.value.seconds <= 0.02
+    assert caught.value.seconds == 2.0
+    assert still.waits == [2.0]
 
 
 def test_listeners_hear_which_policy_refused() -> None:
