@@ -110,10 +110,15 @@ class Party:
 
     def deliver(self, entries: list[Entry]) -> None:
         """Wake those whose time has come, in order, from any thread. Where the loop has ended, nobody is left."""
-        with suppress(RuntimeError):
-            self.post(self._reached)
+
+        def arrive() -> None:
+            # In one piece: between two, the loop could come to rest with some of them still on their way.
+            self._reached()
             for one in entries:
-                self.post(one.run)
+                one.run()
+
+        with suppress(RuntimeError):
+            self.post(arrive)
 
 
 class AsyncioParty(Party):
