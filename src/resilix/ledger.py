@@ -8,6 +8,7 @@ made and cancelled. What a call sees is what ``asyncio.timeout`` would show it.
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from typing import Any
 
 from resilix.runtime import was_ours
@@ -23,13 +24,15 @@ class Page:
         live: Task → (when its time is over, its count of cancellation requests at entry), oldest first.
     """
 
-    __slots__ = ("_armed", "_fired", "_resolution", "live", "loop")
+    __slots__ = ("_armed", "_context", "_fired", "_resolution", "live", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.live: dict[Task, tuple[float, int]] = {}
         self._fired: dict[Task, list[int]] = {}
         self._armed = False
+        # The timer outlives the call that armed it, and must not keep what stands in that call's context.
+        self._context = Context()
         self._resolution = getattr(loop, "_clock_resolution", 0.0)
 
     def enter(self, task: Task, seconds: float) -> None:
@@ -41,22 +44,23 @@ class Page:
 
     def _arm(self, when: float) -> None:
         self._armed = True
-        self.loop.call_at(when, self._fire)
+        self.loop.call_at(when, self._fire, context=self._context)
 
     def _fire(self) -> None:
         now = self.loop.time() + self._resolution
-        live = self.live
-        while live:
-            task = next(iter(live))
-            when, cancelling = live[task]
+        self._armed = False
+        due: list[tuple[Task, int]] = []
+        # One walk: to look for the first again and again would take quadratic time when thousands are due.
+        for task, (when, cancelling) in self.live.items():
             if when > now:
                 self._arm(when)
-                return
-            del live[task]
+                break
+            due.append((task, cancelling))
+        for task, cancelling in due:
+            del self.live[task]
             # A list: cleanup code of the cancelled call may enter the same policy and run out of time too.
             self._fired.setdefault(task, []).append(cancelling)
             task.cancel()
-        self._armed = False
 
     def leave(self, task: Task, error: BaseException | None) -> bool:
         """The call is over. True when it ended because its time was over and nobody else cancelled it."""

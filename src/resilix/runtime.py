@@ -146,7 +146,14 @@ RUNTIME = Runtime()
 def in_trio() -> bool:
     """Whether the calling task runs under trio rather than asyncio."""
     trio = sys.modules.get("trio")
-    return trio is not None and trio.lowlevel.in_trio_run()
+    if trio is None:
+        return False
+    try:
+        # Not in_trio_run(): under guest mode that is true for the tasks of the host loop as well.
+        inside: bool = trio.lowlevel.in_trio_task()
+    except AttributeError:
+        return False  # another thread is importing it just now
+    return inside
 
 
 def cancel_requested() -> bool:
@@ -159,7 +166,10 @@ def cancel_requested() -> bool:
         return False
     import asyncio  # as above
 
-    task = asyncio.current_task()
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return False  # no event loop: the coroutine is driven by hand
     return task is not None and task.cancelling() > 0
 
 

@@ -30,7 +30,6 @@ class Job:
     """
 
     __slots__ = (
-        "_abandoned",
         "_args",
         "_context",
         "_done",
@@ -48,7 +47,6 @@ class Job:
         self._args = args
         self._kwargs = kwargs
         self._done = Flag()
-        self._abandoned = False
         self._on_end: Callable[[], object] | None = None
         self._lock = threading.Lock()
         self.result: Any = None
@@ -62,8 +60,9 @@ class Job:
             self.error = error
         with self._lock:
             self._done.set()
-            on_end = self._on_end if self._abandoned else None
+            on_end = self._on_end
         if on_end is not None:
+            self.result = self.error = None  # nobody will ask, and the error's traceback holds us
             on_end()
 
     def wait(self, seconds: float) -> bool:
@@ -75,9 +74,43 @@ class Job:
         with self._lock:
             if self._done.is_set:
                 return False
-            self._abandoned = True
             self._on_end = on_end
             return True
+
+    def take(self) -> Any:
+        """Return or raise what the call ended with, once."""
+        # The error's traceback holds us: we must not hold the error.
+        error, self.error = self.error, None
+        if error is None:
+            return self.result
+        try:
+            raise error
+        finally:
+            del error
+
+
+class AbandonedCalls:
+    """The calls of one policy that go on although nobody waits for them; a forked child begins with none."""
+
+    __slots__ = ("_jobs", "_process")
+
+    def __init__(self) -> None:
+        # No lock, which another thread might hold while the process forks: single set operations are atomic.
+        self._jobs: set[Job] = set()
+        self._process = POOL.process
+
+    def __len__(self) -> int:
+        return len(self._jobs) if self._process is POOL.process else 0
+
+    def add(self, job: Job) -> None:
+        """One more."""
+        if self._process is not POOL.process:
+            self._jobs, self._process = set(), POOL.process
+        self._jobs.add(job)
+
+    def discard(self, job: Job) -> None:
+        """It has ended."""
+        self._jobs.discard(job)
 
 
 class _Worker(threading.Thread):
@@ -100,10 +133,15 @@ class _Worker(threading.Thread):
 
 
 class WorkerPool:
-    """Workers that are made when needed and used again."""
+    """Workers that are made when needed and used again.
+
+    Attributes:
+        process: Another object in every process.
+    """
 
     def __init__(self) -> None:
         self._idle: list[_Worker] = []
+        self.process = object()
 
     def submit(self, job: Job) -> None:
         """Have a worker run the job."""
@@ -137,6 +175,7 @@ class WorkerPool:
     def after_fork(self) -> None:
         """In a forked child: the parent's threads are not here."""
         self._idle = []
+        self.process = object()
 
 
 POOL = WorkerPool()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Never
 
@@ -17,7 +16,7 @@ from resilix.events import HUB, CallRefused, TimedOut
 from resilix.policies.base import PLAIN, AnyCallable, BoundPolicy, Target, continue_async, is_awaitable
 from resilix.policies.time_left import check_deadline
 from resilix.runtime import RUNTIME, Expiry, in_trio
-from resilix.workers import POOL, Job
+from resilix.workers import POOL, AbandonedCalls, Job
 
 if TYPE_CHECKING:
     from resilix.ledger import Ledger
@@ -34,8 +33,7 @@ class Timeout(BoundPolicy[Never]):
     def __init__(self, seconds: float, *, cooperative: bool) -> None:
         self._seconds = seconds
         self._cooperative = cooperative
-        self._abandoned = 0
-        self._lock = threading.Lock()
+        self._abandoned = AbandonedCalls()
         self._ledger: Ledger | None = None
 
     def __repr__(self) -> str:
@@ -54,7 +52,7 @@ class Timeout(BoundPolicy[Never]):
     @property
     def abandoned(self) -> int:
         """Sync calls that go on in their worker thread although nobody waits for them any more."""
-        return self._abandoned
+        return len(self._abandoned)
 
     def _bind(self, target: Target) -> AnyCallable:
         if self._cooperative:
@@ -106,7 +104,7 @@ class Timeout(BoundPolicy[Never]):
 
         def timed(*args: Any, **kwargs: Any) -> Any:
             limit, label = self._limit(target, args), target.label
-            if self._abandoned >= MOST_ABANDONED:
+            if len(self._abandoned) >= MOST_ABANDONED:
                 self._refuse_abandoned(label(args))
             context = copy_context()
             context.run(DEADLINE.narrow, SYSTEM.now() + limit)
@@ -120,12 +118,7 @@ class Timeout(BoundPolicy[Never]):
             if not ended and self._abandon(job):
                 self._expired(limit, label(args), abandoned=True)
                 raise TimeoutExceededError(limit, label(args))
-            if job.error is not None:
-                try:
-                    raise job.error
-                finally:
-                    del job  # its traceback holds this frame
-            result = job.result
+            result = job.take()
             if type(result) not in plain and is_awaitable(result):
                 return continue_async(self, target, result, args, kwargs)
             return result
@@ -137,7 +130,7 @@ class Timeout(BoundPolicy[Never]):
             HUB.emit(CallRefused(policy=self.kind, name=label, kind="bulkhead_full"))
         error = BulkheadFullError(f"{self!r} of {label}", limit=MOST_ABANDONED)
         error.add_note(
-            f"{self._abandoned} calls that ran out of time are still running in their worker threads, which "
+            f"{self.abandoned} calls that ran out of time are still running in their worker threads, which "
             "cannot be stopped. Give the function a timeout of its own (a socket's, say), or use cooperative=True."
         )
         raise error
@@ -149,12 +142,10 @@ class Timeout(BoundPolicy[Never]):
             hold.retain()
 
         def ended() -> None:
-            with self._lock:
-                self._abandoned -= 1
+            self._abandoned.discard(job)
             _drop(held)
 
-        with self._lock:
-            self._abandoned += 1
+        self._abandoned.add(job)
         if job.abandon(ended):
             return True
         ended()  # it ended at the last moment after all
