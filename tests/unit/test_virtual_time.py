@@ -197,6 +197,13 @@ def test_a_sync_timeout_does_not_expire_because_its_function_computes() -> None:
         assert time.now() == 0.0
 
 
+def test_a_sync_call_may_be_blocked_for_real_for_a_moment() -> None:
+    """Its function waits a tenth of a second for something real; the limit does not pass meanwhile."""
+    with virtual_time() as time:
+        assert timeout(0.001).call(threading.Event().wait, 0.1) is False
+        assert time.now() == 0.0
+
+
 def test_a_function_that_was_left_behind_is_let_go_when_the_block_ends() -> None:
     """Its wait ends, so the worker thread is free again instead of hanging for ever."""
     ended = threading.Event()

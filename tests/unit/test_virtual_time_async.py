@@ -382,6 +382,18 @@ async def test_real_answers_are_in_time() -> None:
         assert time.now() == 0.0
 
 
+async def test_an_answer_that_takes_a_moment_of_real_time_is_in_time() -> None:
+    """Ten real milliseconds of silence do not use up a limit."""
+
+    async def answer() -> str:
+        await anyio.sleep(0.01)  # not a policy's, so it is real
+        return "answer"
+
+    with virtual_time() as time:
+        assert await timeout(0.001).acall(answer) == "answer"
+        assert time.now() == 0.0
+
+
 async def test_the_time_of_another_task_does_not_expire_a_real_answer() -> None:
     """One task waits virtually, over and over; a real round trip meanwhile gets its moment before its limit passes."""
     with virtual_time() as time:

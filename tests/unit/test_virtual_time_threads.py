@@ -9,6 +9,8 @@ import time as real_time
 import anyio
 import anyio.to_thread
 import pytest
+import trio
+import trio.testing
 from tests.support.virtual import LONG, anap, nap, run_threads
 
 from resilix import Bulkhead, TimeoutExceededError, timeout
@@ -177,3 +179,37 @@ def test_sync_timeouts_in_many_threads_expire_at_their_limits() -> None:
 
         run_threads(*[lambda number=number: one(number) for number in range(1, 7)])
     assert ends == {n: ("done", float(n)) if n <= 3 else ("expired", 3.5) for n in range(1, 7)}
+
+
+def test_a_place_that_comes_free_for_real_in_a_moment_is_waited_for() -> None:
+    """The holder is blocked in something real for 20 ms: max_wait does not pass meanwhile."""
+    slots = Bulkhead("virtual-real-holder", limit=1, max_wait=1.0)
+    taken = threading.Event()
+
+    def holder() -> None:
+        with slots.acquire():
+            taken.set()
+            real_time.sleep(0.02)
+
+    def waiter() -> None:
+        assert taken.wait(LONG)
+        with slots.acquire():
+            pass
+
+    with virtual_time() as time:
+        run_threads(holder, waiter)
+        assert time.now() == 0.0
+
+
+def test_a_trio_run_that_goes_on_after_the_block_is_as_before() -> None:
+    """No helper task of ours is left in it."""
+
+    async def main() -> None:
+        before = trio.lowlevel.current_statistics().tasks_living
+        with virtual_time():
+            await anap(1.0)
+        for _ in range(3):
+            await trio.testing.wait_all_tasks_blocked()
+        assert trio.lowlevel.current_statistics().tasks_living == before
+
+    trio.run(main)

@@ -115,9 +115,9 @@ def virtual_time(seed: int | None = None) -> VirtualTime:
     were given a ``clock=`` of their own. A breaker that has counted or opened before the block keeps what it wrote down
     by the real clock: make a new one for the test.
 
-    The clock jumps to the next end of a wait when every thread and every loop waits for it, or is blocked. A thread that
-    was blocked before the block began counts as blocked until it moves. At one moment, waits between attempts end before
-    limits expire: what finishes exactly at its limit is in time.
+    The clock jumps to the next end of a wait when every thread and every loop waits for it, or is blocked. A thread
+    that was blocked before the block began counts as blocked until it moves. At one moment, waits between attempts end
+    before limits expire: what finishes exactly at its limit is in time.
 
     What the clock cannot see, and what it does about it:
 
