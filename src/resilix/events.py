@@ -2,7 +2,8 @@
 
 Nobody listens: one attribute test per call, nothing else. Somebody listens: the event is built and handed
 over in the thread and context of the caller, outside every lock. A listener that raises is counted, logged
-once, and never seen by the caller.
+once, and never seen by the caller. A listener may call guarded functions itself: what happens during that is told to
+the other listeners, not to it again, or it would never come to an end.
 
 Example::
 
@@ -18,9 +19,14 @@ because its text may hold a URL or a credential.
 
 from __future__ import annotations
 
+import inspect
+import os
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+
+from resilix.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,13 +175,16 @@ class HookError(ErrorEvent):
     """User code given to a policy raised; its answer was done without.
 
     Attributes:
-        hook: Which one: "on", "on_result", "wait", "stop", "open_for", "listener", …
+        hook: Which one: "on", "ignore", "on_result", "wait", "stop" or "open_for".
     """
 
     hook: str
 
 
 Listener = Callable[[Event], object]
+
+_RUNNING: ContextVar[tuple[Listener, ...]] = ContextVar("resilix_running_listeners", default=())
+"""The listeners at work in this context. A context variable, because a listener's calls may go through a worker."""
 
 
 class Hub:
@@ -186,7 +195,7 @@ class Hub:
     def __init__(self) -> None:
         self.listeners: tuple[Listener, ...] = ()
         self.hook_errors = 0
-        self.logged: set[str] = set()
+        self.logged: set[object] = set()
         self._lock = threading.Lock()
 
     def add(self, listener: Listener) -> None:
@@ -198,45 +207,68 @@ class Hub:
         """Remove one subscription of the listener, if it is still there."""
         with self._lock:
             kept = list(self.listeners)
-            # Identity, not equality: two equal bound methods are two subscriptions of one listener,
-            # but user-defined equality must not run under our lock.
+            # Identity, not equality: user-defined equality must not run under our lock.
             for index, known in enumerate(kept):
                 if known is listener:
                     del kept[index]
+                    self.logged.discard(id(listener))  # the number may be another object's next
                     break
             self.listeners = tuple(kept)
 
     def emit(self, event: Event) -> None:
         """Hand the event to every listener. What they raise is counted and goes no further."""
+        running = _RUNNING.get()
         for listener in self.listeners:
+            if any(listener is one for one in running):
+                continue  # it caused this event itself
+            token = _RUNNING.set((*running, listener))
             try:
                 listener(event)
             except Exception as error:
-                self._note(f"listener {listener!r}", error)
+                self._note(f"listener {_name_of(listener)}", id(listener), error)
+            finally:
+                _RUNNING.reset(token)
 
     def hook_failed(self, policy: str, name: str, hook: str, error: Exception) -> None:
         """Count an error of user code that a policy had to ask, and tell the listeners."""
-        self._note(f"{policy} {name!r}: {hook}", error)
+        source = f"{policy} {name!r}: {hook}"
+        self._note(source, source, error)
         if self.listeners:
             self.emit(HookError(policy=policy, name=name, hook=hook, error=error, error_type=type(error).__name__))
 
-    def _note(self, source: str, error: Exception) -> None:
-        self.hook_errors += 1
-        if source in self.logged or len(self.logged) >= _MOST_LOGGED:
-            return
-        self.logged.add(source)
-        import logging  # only ever needed when user code is broken
+    def _note(self, source: str, key: object, error: Exception) -> None:
+        with self._lock:
+            self.hook_errors += 1
+            new = key not in self.logged and len(self.logged) < _MOST_LOGGED
+            if new:
+                self.logged.add(key)
+        if new:
+            import logging  # only ever needed when user code is broken
 
-        logging.getLogger("resilix").error(
-            "%s raised %s; resilix goes on without its answer (said once)", source, type(error).__name__
-        )
+            logging.getLogger("resilix").error(
+                "%s raised %s; resilix goes on without its answer (said once)", source, type(error).__name__
+            )
+
+    def after_fork(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock."""
+        self._lock = threading.Lock()
 
 
 _MOST_LOGGED = 256
 """How many broken hooks are remembered as logged, so that the memory for it is bounded."""
 
+
+def _name_of(listener: Listener) -> str:
+    # Never its repr: that of a partial shows arguments, that of an object whatever it likes.
+    named: Callable[..., object] = getattr(listener, "__wrapped__", listener)
+    return getattr(named, "__qualname__", None) or type(named).__qualname__
+
+
 HUB = Hub()
 """The hub of this process."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=HUB.after_fork)
 
 
 def subscribe(listener: Listener) -> Callable[[], None]:
@@ -256,15 +288,23 @@ def subscribe(listener: Listener) -> Callable[[], None]:
         A function that ends this subscription; calling it again does nothing.
 
     Raises:
-        TypeError: The listener cannot be called.
+        ConfigurationError: The listener cannot be called, or is a coroutine function.
     """
     if not callable(listener):
-        raise TypeError(f"subscribe() needs a callable that takes one event, not {listener!r}")
+        raise ConfigurationError(
+            f"subscribe({listener!r}): a listener is called with each event; write subscribe(print), say"
+        )
+    if inspect.iscoroutinefunction(listener) or inspect.iscoroutinefunction(getattr(listener, "__call__", None)):  # noqa: B004
+        raise ConfigurationError(
+            f"subscribe({_name_of(listener)}): it is async, and nobody awaits a listener; write a plain def, and hand "
+            "the event to a queue if there is more to do"
+        )
 
     def once(event: Event) -> object:
         return listener(event)
 
-    once.__qualname__ = getattr(listener, "__qualname__", repr(listener))
+    # One function per subscription: the same listener may come twice, and each ends by itself.
+    once.__wrapped__ = listener  # type: ignore[attr-defined]
     HUB.add(once)
 
     def unsubscribe() -> None:

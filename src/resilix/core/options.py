@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-import math
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeAlias, TypeVar
@@ -46,9 +46,11 @@ def duration(owner: str, option: str, value: Any, *, zero: str | None = None) ->
     """
     if isinstance(value, timedelta):
         value = value.total_seconds()
+    if option == "seconds" and callable(value):
+        raise _put_on(owner, value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise refuse(owner, option, value, "a duration is a number of seconds or a timedelta", f"write {option}=1.5")
-    if not math.isfinite(value):
+    if not abs(value) <= sys.float_info.max:  # false for NaN too, and true whole numbers may be beyond any float
         raise refuse(owner, option, value, "a duration must be finite", f"write {option}=60.0, or a longer one")
     if value < 0 or (value == 0 and zero is None):
         least = "zero or more seconds" if zero else "more than zero seconds"
@@ -89,17 +91,39 @@ def name_of(owner: str, value: Any) -> str:
     if isinstance(value, str) and value.strip():
         return value
     if callable(value):
-        shown = getattr(value, "__name__", type(value).__name__)
-        raise ConfigurationError(
-            f"@{owner} was put on {shown} without a name: a {owner} is a thing of its own, kept and shared "
-            f'per dependency; write {owner.lower()}s = {owner}("{shown}", …) and then @{owner.lower()}s'
-        )
+        raise _put_on(owner, value)
     raise refuse(
         owner,
         "name",
         value,
         "it needs a name, which operators see in metrics and errors",
         f'write {owner}("quotes")',
+    )
+
+
+VARIABLES = {"CircuitBreaker": "breaker", "Bulkhead": "slots", "RetryBudget": "budget"}
+"""What a person would call one of these."""
+
+
+def _put_on(owner: str, value: Any, hint: str = "") -> ConfigurationError:
+    """Build the error for a name that was used as a decorator although it is none yet, or none at all."""
+    shown = getattr(value, "__name__", type(value).__name__)
+    if owner in VARIABLES:
+        variable = VARIABLES[owner]
+        made = f"{variable} = " + (hint or f'{owner}("quotes", …)')
+        use = f"retry(on=…, budget={variable})" if owner == "RetryBudget" else f"@{variable} above {shown}"
+        return ConfigurationError(
+            f"@{owner} was put on {shown} without a name: a {owner} remembers, so it is made once, kept and shared by "
+            f"everything that calls one dependency; write {made}, and then {use}"
+        )
+    if owner == "deadline":
+        return ConfigurationError(
+            f"deadline was given {shown} instead of seconds: it is a block, not a decorator; "
+            f"write with deadline(2.0): around the call, or @timeout(2.0) above {shown}"
+        )
+    return ConfigurationError(
+        f"@{owner} was put on {shown} without its options, so it cannot know what to do; "
+        f"write @{hint or owner + '(2.0)'} above {shown}"
     )
 
 
@@ -139,9 +163,7 @@ def checked(owner: str, hint: str, *, method: bool = True) -> Callable[[Callable
                 try:
                     signature.bind(*args, **kwargs)
                 except TypeError as mismatch:
-                    raise ConfigurationError(
-                        _explain(owner, hint, signature, args[int(method) :], kwargs, mismatch)
-                    ) from None
+                    raise _explain(owner, hint, signature, args[int(method) :], kwargs, mismatch) from None
                 raise error
 
         return checking
@@ -156,14 +178,36 @@ def _explain(
     args: tuple[object, ...],
     kwargs: dict[str, object],
     mismatch: TypeError,
-) -> str:
-    known = [name for name in signature.parameters if name not in ("self", "args", "kwargs", "policies")]
+) -> ConfigurationError:
+    parameters = [one for one in signature.parameters.values() if one.name not in ("self", "policies")]
+    by_keyword = [one.name for one in parameters if one.kind is not one.POSITIONAL_ONLY]
     for name in kwargs:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            meant = f"did you mean {near[0]}?" if near else f"the options are {', '.join(known)}"
-            return f"{owner}() has no option {name!r}: {meant} Write {hint}"
+        if name not in by_keyword:
+            return ConfigurationError(f"{owner}({name}=…): {_unknown(name, parameters)}; write {hint}")
     if args and callable(args[-1]) and not isinstance(args[-1], type):
-        shown = getattr(args[-1], "__name__", type(args[-1]).__name__)
-        return f"@{owner} was put on {shown} without its options: write @{hint} above it"
-    return f"{owner}() was called wrongly ({mismatch}): write {hint}"
+        return _put_on(owner, args[-1], hint)
+    by_position = [one for one in parameters if one.kind is not one.KEYWORD_ONLY]
+    if len(args) > len(by_position):
+        taken = "no option" if not by_position else f"only {by_position[0].name}"
+        return ConfigurationError(
+            f"{owner}(…, {_short(args[-1])}): {taken} is taken by position, so that a call says what each value is "
+            f"for; write {hint}"
+        )
+    given = {*kwargs, *(one.name for one in by_position[: len(args)])}
+    missing = [one.name for one in parameters if one.default is one.empty and one.name not in given]
+    if missing:
+        return ConfigurationError(
+            f"{owner}(…) needs {' and '.join(missing)}, which has no sensible default; write {hint}"
+        )
+    return ConfigurationError(f"{owner}(…) was called wrongly ({mismatch}); write {hint}")
+
+
+def _unknown(name: str, parameters: list[inspect.Parameter]) -> str:
+    """Say what is wrong with the name of an option."""
+    known = [one.name for one in parameters]
+    if name in known:
+        return f"{name} is given by position, without its name"
+    near = difflib.get_close_matches(name, known, 1)
+    if near:
+        return f"there is no such option, did you mean {near[0]}?"
+    return f"there is no such option, the options are {', '.join(known)}"

@@ -79,10 +79,16 @@ class Target:
         return Target(fn, is_async=is_async, label=label, trampoline=self._trampoline, inner=inner, user=self._user)
 
 
-def qualified_name(fn: object) -> str:
-    """The qualified name of a function, through partials and callable objects."""
+def unwrap_partial(fn: Any) -> Any:
+    """What a partial calls in the end."""
     while isinstance(fn, functools.partial):
         fn = fn.func
+    return fn
+
+
+def qualified_name(fn: object) -> str:
+    """The qualified name of a function, through partials and callable objects."""
+    fn = unwrap_partial(fn)
     return getattr(fn, "__qualname__", None) or type(fn).__qualname__
 
 
@@ -167,7 +173,10 @@ class Policy(Generic[Alt]):
             return awaited
 
         def called(*args: Any, **kwargs: Any) -> Any:
-            return self.call(fn, *args, **kwargs)
+            result = self.call(fn, *args, **kwargs)
+            if type(result) not in PLAIN and is_awaitable(result):
+                return continue_async(self, target, result, args, kwargs)
+            return result
 
         return called
 
@@ -230,6 +239,9 @@ def _wrap(policy: Policy[Any], fn: Any) -> Any:
     shell = policy._bind(target)  # pyright: ignore[reportPrivateUsage]  # the seam of our own module
     # A shell is made for this function alone, so it may become its wrapper without another frame.
     wrapper = functools.update_wrapper(shell, fn)
+    if not hasattr(fn, "__qualname__"):  # a partial or a callable object
+        wrapper.__qualname__ = qualified_name(fn)
+        wrapper.__name__ = wrapper.__qualname__.rpartition(".")[2]
     around = (policy, *inner)
     wrapper.__dict__["__resilix__"] = around
     for text in warnings_for(around):
@@ -246,8 +258,8 @@ def _check_wrappable(policy: object, fn: Any) -> None:
         raise ConfigurationError(
             f"{policy!r} was applied to {fn!r}, which cannot be called; put it on a function or a method"
         )
-    call = fn if not hasattr(type(fn), "__call__") else getattr(type(fn), "__call__")  # noqa: B004, B009
-    for candidate in (fn, call):
+    plain = unwrap_partial(fn)
+    for candidate in (plain, getattr(plain, "__call__")):  # noqa: B004, B009 - typeshed does not know it of every object
         if inspect.isgeneratorfunction(candidate) or inspect.isasyncgenfunction(candidate):
             raise TypeError(
                 f"{policy!r} was put on the generator function {qualified_name(fn)}: its body runs while it is "
@@ -259,9 +271,12 @@ def _check_wrappable(policy: object, fn: Any) -> None:
 
 def is_coroutine_function(fn: Any) -> bool:
     """Whether calling ``fn`` gives a coroutine: also through partials, bound methods and callable objects."""
-    code = getattr(fn, "__code__", None)
-    if code is not None and code.co_flags & inspect.CO_COROUTINE:
-        return True
+    plain = getattr(fn, "__func__", fn)
+    if isinstance(plain, types.FunctionType) and not plain.__dict__:
+        return bool(plain.__code__.co_flags & inspect.CO_COROUTINE)  # a tenth of what inspect takes
+    fn = unwrap_partial(fn)
+    if isinstance(fn, type):
+        return False  # calling it makes an instance
     return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
 
 
