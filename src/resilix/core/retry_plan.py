@@ -25,7 +25,7 @@ from tenacity.retry import (
     retry_if_not_exception_type,
 )
 from tenacity.stop import stop_base
-from tenacity.wait import wait_base, wait_random_exponential
+from tenacity.wait import wait_base, wait_fixed, wait_random, wait_random_exponential
 
 from resilix.core import options
 from resilix.core.budget import BudgetCore
@@ -154,13 +154,23 @@ class RetryPlan:
         if self.on_result is not None or (self._on.predicate is not None and not self._on.tenacity):
             return math.inf  # a predicate may answer with any wait
         if self._wait_kind == "number":
-            return float(waits * self._wait)
+            return float(waits * self._wait) if self._wait else 0.0  # infinite times zero is no number
         if self._wait_kind == "default":
             doubled = int(min(waits, DOUBLINGS))
             return FIRST_WAIT * (2.0**doubled - 1) + (waits - doubled) * LONGEST_WAIT
-        longest = getattr(self._wait, "max", math.inf)
-        known = self._wait_kind == "tenacity" and isinstance(longest, (int, float)) and longest < NO_MAXIMUM
-        return float(waits * max(longest, getattr(self._wait, "min", 0))) if known else math.inf
+        longest = _longest(self._wait) if self._wait_kind == "tenacity" else math.inf
+        return waits * longest if longest else 0.0
+
+
+def _longest(wait: Any) -> float:
+    """The most one wait of a tenacity strategy can take; infinite where that cannot be known."""
+    if isinstance(wait, wait_fixed):
+        return float(wait.wait_fixed)
+    if isinstance(wait, wait_random):
+        return float(wait.wait_random_max)
+    longest = getattr(wait, "max", math.inf)
+    known = isinstance(longest, (int, float)) and longest < NO_MAXIMUM
+    return float(max(longest, getattr(wait, "min", 0))) if known else math.inf
 
 
 def read_answer(answer: object) -> Answer:

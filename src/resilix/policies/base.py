@@ -117,7 +117,7 @@ class Policy(Generic[Alt]):
     """
 
     kind = "policy"
-    """The kind of policy, for events and messages."""
+    """The kind of policy, for whoever looks at one."""
 
     def call(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | Alt:
         """Call ``fn(*args, **kwargs)`` under this policy.
@@ -183,6 +183,9 @@ class Policy(Generic[Alt]):
 
 class BoundPolicy(Policy[Alt]):
     """Base of our own policies: they say once, in ``_bind``, how a target is run."""
+
+    built_in = True
+    """Tells them from a policy of somebody's who chose the same ``kind``."""
 
     _sync_shell: AnyCallable | None = None
     _async_shell: AnyCallable | None = None

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, Final
+
+OWN: Final = "policy"
+"""The kind of a policy that is not one of ours, whatever it calls itself."""
 
 
 def kind_of(policy: Any) -> str:
-    """The kind of a policy; "policy" for one of the user's own that does not say."""
-    return str(getattr(policy, "kind", "policy"))
+    """The kind of a policy of ours, whose options can be read; "policy" for one of the user's own."""
+    return str(policy.kind) if getattr(policy, "built_in", False) is True else OWN
 
 
 def flatten(policies: Sequence[Any]) -> tuple[Any, ...]:
     """The policies, outermost first, with nested pipelines laid open."""
     flat: list[Any] = []
     for policy in policies:
-        inner: Any = getattr(policy, "policies", None)
-        flat.extend((policy,) if inner is None else flatten(inner))
+        flat.extend(flatten(policy.policies) if kind_of(policy) == "pipeline" else (policy,))
     return tuple(flat)
 
 
@@ -80,7 +82,9 @@ def hazards_of(policies: Sequence[Any]) -> list[str]:
     found = warnings_for(flat, all_pairs=True)
     for index, policy in enumerate(flat):
         inside = kinds[index + 1 :]
-        if kinds[index] == "retry":
+        if kinds[index] == OWN:
+            found.append(f"{policy!r} is your own: how often and how long it runs what is inside is not counted here")
+        elif kinds[index] == "retry":
             found += _retry_hazards(policy, inside, flat[index + 1 :])
         elif kinds[index] == "bulkhead" and "retry" in inside:
             found.append(f"{policy!r} keeps its place during the waits of the retry inside it; put it inside the retry")

@@ -185,11 +185,44 @@ def _as_policy(policy: Any) -> Policy[Any]:
     if isinstance(policy, Policy):
         own: Policy[Any] = policy
         return own
-    if callable(getattr(policy, "call", None)) and callable(getattr(policy, "acall", None)):
+    members = [getattr(policy, member, None) for member in ("call", "acall")]
+    if all(callable(member) for member in members) and not isinstance(policy, type):
         return _Foreign(policy)
-    shown: AnyCallable = policy
-    hint = "call it first: retry(on=…)" if callable(shown) else "write retry(on=…), CircuitBreaker(…), timeout(…), …"
-    raise ConfigurationError(f"pipeline(…, {policy!r}, …): this is no policy; {hint}")
+    raise ConfigurationError(f"pipeline(…, {_shown(policy)}, …): this is no policy; {_instead(policy, members)}")
+
+
+def _shown(policy: Any) -> str:
+    return str(policy.__name__) if callable(policy) and hasattr(policy, "__name__") else repr(policy)
+
+
+def _instead(policy: Any, members: list[Any]) -> str:
+    """What the author of a pipeline most likely wanted to write."""
+    if isinstance(policy, (list, tuple)):
+        return "write pipeline(*policies), with a star"
+    if any(callable(member) for member in members) and not isinstance(policy, type):
+        return "it needs both a call() and an async acall(); define the other one too"
+    shown = _shown(policy)
+    if isinstance(policy, type):
+        return f'it is the class; make one first, once: {shown.lower()} = {shown}("quotes", …)'
+    if shown in VERBS:
+        return f"call it first: {VERBS[shown]}"
+    if callable(policy):
+        return f"a pipeline takes policies, and guards functions afterwards: @pipeline(retry(on=…), …) above {shown}"
+    return BLOCKS.get(type(policy).__name__, 'write retry(on=…), CircuitBreaker("quotes"), timeout(2.0), …')
+
+
+VERBS = {
+    "retry": "retry(on=ConnectionError)",
+    "timeout": "timeout(2.0)",
+    "fallback": "fallback(None, on=ConnectionError)",
+    "pipeline": "pipeline(retry(on=ConnectionError), timeout(2.0))",
+}
+
+
+BLOCKS = {
+    "RetryBudget": "hand it to the retry that pays from it: retry(on=…, budget=…)",
+    "deadline": "it is a block: with deadline(2.0): …; inside a pipeline write timeout(2.0, cooperative=True)",
+}
 
 
 class _Foreign(Policy[Any]):
@@ -197,7 +230,6 @@ class _Foreign(Policy[Any]):
 
     def __init__(self, policy: Any) -> None:
         self._policy = policy
-        self.kind = kind_of(policy)
 
     def __repr__(self) -> str:
         return repr(self._policy)
