@@ -308,6 +308,11 @@ def by_tenacity(script: Script, *, is_async: bool) -> Any:
     return asynchronous() if is_async else sync()
 
 
+def _same(error: Exception, raised: list[BaseException]) -> Any:
+    assert error is raised[-1], "the last error comes through as the same object"
+    return shown(error)
+
+
 def by_resilix(script: Script, *, is_async: bool) -> Any:
     """The same with our loop; sees too that the last error comes out as the same object."""
     log: Log = []
@@ -322,8 +327,7 @@ def by_resilix(script: Script, *, is_async: bool) -> Any:
             try:
                 log.append(("end", policy(fn)(1, b=2) if script.decorated else policy.call(fn, 1, b=2)))
             except Exception as error:
-                assert error is raised[-1]
-                log.append(("end", shown(error)))
+                log.append(("end", _same(error, raised)))
         return log
 
     async def asynchronous() -> Log:
@@ -332,8 +336,7 @@ def by_resilix(script: Script, *, is_async: bool) -> Any:
             try:
                 log.append(("end", await (policy(afn)(1, b=2) if script.decorated else policy.acall(afn, 1, b=2))))
             except Exception as error:
-                assert error is raised[-1]
-                log.append(("end", shown(error)))
+                log.append(("end", _same(error, raised)))
         return log
 
     return asynchronous() if is_async else sync()
