@@ -177,8 +177,7 @@ class Timeout(BoundPolicy[Never]):
             if task is None:
                 return await attended(args, kwargs)  # says what is wrong
             if task in page.live:
-                # Entered again by the same task: the earlier deadline covers this call too.
-                return await fn(*args, **kwargs)
+                return await under_expiry(seconds, args, kwargs)  # entered again: a page has one line per task
             page.enter(task, seconds)
             try:
                 result = await fn(*args, **kwargs)
