@@ -139,20 +139,15 @@ class QueueMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Whoever is served to the end leaves every place free."""
-        served = []
-        while self.holding:
-            caller = next(iter(self.holding))
-            served.append(caller)
-            for _ in range(self.holding.pop(caller)):
-                caller.hold.drop()
-            self.pass_on()
-        while self.bare:
-            self.give_back()
+        while hasattr(self, "queue") and (self.holding or self.bare):
+            if self.bare:
+                self.give_back()
             for caller in list(self.holding):
-                caller.hold.drop()
-                del self.holding[caller]
+                for _ in range(self.holding.pop(caller)):
+                    caller.hold.drop()
                 self.pass_on()
-        if hasattr(self, "queue") and not self.line:
+        if hasattr(self, "queue"):
+            assert not self.line
             assert (self.queue.free, self.queue.waiting) == (self.queue.limit, 0)
 
 
