@@ -24,9 +24,9 @@ class JumpLoop(asyncio.SelectorEventLoop):
         return self._now
 
     def _run_once(self) -> None:
-        scheduled = [one for one in self._scheduled if not one.cancelled()]  # type: ignore[attr-defined]
-        if not self._ready and scheduled:  # type: ignore[attr-defined]
-            self._now = max(self._now, min(one.when() for one in scheduled))
+        if not self._ready:  # type: ignore[attr-defined]
+            due = [one.when() for one in self._scheduled if not one.cancelled()]  # type: ignore[attr-defined]
+            self._now = max([self._now, *([min(due)] if due else [])])
         super()._run_once()  # type: ignore[misc]
 
 
