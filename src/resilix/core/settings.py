@@ -11,12 +11,16 @@ from tenacity import RetryCallState
 from tenacity.wait import wait_base
 
 from resilix.core import options
+from resilix.core.verdict import refuse_async
 from resilix.core.window import CountWindow, TimeWindow, Window
 from resilix.errors import ConfigurationError
 
 OWNER = "CircuitBreaker"
 UNREACHABLE = math.inf
 """Stands for a rule that is switched off: no count or rate gets there."""
+
+FALLBACK_OPEN_FOR = 30.0
+"""Seconds an opening lasts until the user's ``open_for`` function has answered, or when it raised or gave nonsense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +176,10 @@ def _open_for(open_for: Any) -> tuple[float | None, Callable[[int], float] | Non
             return wait(state)
 
         return None, from_tenacity
-    if callable(open_for):
+    refuse_async(OWNER, "open_for", open_for)
+    if callable(open_for) and not isinstance(open_for, type):
         return None, cast("Callable[[int], float]", open_for)
     return options.duration(OWNER, "open_for", open_for), None
-
-
-FALLBACK_OPEN_FOR = 30.0
-"""Seconds an opening lasts when the user's ``open_for`` function raised or gave nonsense."""
 
 
 def opening_seconds(function: Callable[[int], Any], opening: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -98,6 +99,8 @@ def _types(owner: str, option: str, on: object) -> tuple[type[Exception], ...]:
     for one in types:
         if not isinstance(one, type) or not issubclass(one, BaseException):
             raise refuse(owner, option, on, f"{one!r} is not an exception type", f"write {option}=ConnectionError")
+        if not issubclass(one, Exception) and option == "ignore":
+            raise refuse(owner, option, on, f"{one.__name__} never counts anyway", "leave it out")
         if not issubclass(one, Exception):
             raise refuse(
                 owner,
@@ -116,71 +119,12 @@ def _show(on: Any) -> str:
     return getattr(on, "__name__", None) or type(on).__name__
 
 
-class Judge:
-    """Gives the verdict on an outcome from ``on``, ``ignore`` and ``on_result``.
-
-    ``ignore`` wins over ``on``. A predicate that raises makes the verdict *ignored*: its error goes to
-    ``hook_error`` and the caller's own outcome stands.
-    """
-
-    __slots__ = ("_hook_error", "_ignore", "_on", "on_result")
-
-    def __init__(
-        self,
-        owner: str,
-        *,
-        on: Any,
-        ignore: Any,
-        on_result: Callable[[Any], object] | None,
-        hook_error: OnHookError,
-    ) -> None:
-        self._on = Matcher(owner, "on", on)
-        self._ignore = Matcher(owner, "ignore", ignore) if ignore != () else None
-        if self._ignore is not None:
-            both = set(self._on.types) & set(self._ignore.types)
-            if both:
-                shown = ", ".join(sorted(t.__name__ for t in both))
-                raise refuse(
-                    owner,
-                    "ignore",
-                    ignore,
-                    f"{shown} stands in both on and ignore, which contradict each other",
-                    "write it in one of them",
-                )
-        if on_result is not None and not callable(on_result):
-            raise refuse(
-                owner,
-                "on_result",
-                on_result,
-                "it judges a result, so it must be a function",
-                "write on_result=lambda response: response.status_code >= 500",
-            )
-        self.on_result = on_result
-        self._hook_error = hook_error
-
-    def error(self, error: BaseException) -> Verdict:
-        """Judge an exception. Runs user code: never call it under a lock."""
-        if not isinstance(error, Exception):
-            return Verdict.IGNORED
-        if self._ignore is not None:
-            ignored = self._ask("ignore", self._ignore, error)
-            if ignored is None or ignored:
-                return Verdict.IGNORED
-        return Verdict.FAILURE if self._ask("on", self._on, error) else Verdict.IGNORED
-
-    def _ask(self, option: str, matcher: Matcher, error: Exception) -> object:
-        try:
-            return bool(matcher.ask(error))
-        except Exception as broken:
-            self._hook_error(option, broken)
-            return None
-
-    def result(self, result: object) -> Verdict:
-        """Judge a result. Runs user code: never call it under a lock."""
-        if self.on_result is None:
-            return Verdict.SUCCESS
-        try:
-            return Verdict.FAILURE if self.on_result(result) else Verdict.SUCCESS
-        except Exception as broken:
-            self._hook_error("on_result", broken)
-            return Verdict.IGNORED
+def refuse_async(owner: str, option: str, value: Any) -> None:
+    """A coroutine function would be asked and never awaited, and what it gives back would always mean yes."""
+    if isinstance(value, type):
+        return  # an exception type, or a mistake that has its own message
+    if inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(getattr(value, "__call__", None)):  # noqa: B004
+        raise refuse(owner, option, value, "it is async, and nobody awaits it here", "write it as a plain def")
+    if isinstance(value, retry_base):
+        for part in (getattr(value, "predicate", None), *getattr(value, "retries", ())):
+            refuse_async(owner, option, part)

@@ -37,47 +37,47 @@ class CountWindow:
     """The last ``size`` calls.
 
     Attributes:
+        size: How many calls it looks back.
         n: Calls so far.
         edge: When the window must be looked at next because time went by: never.
     """
 
-    __slots__ = ("_failures", "_slow", "edge", "n", "size")
+    __slots__ = ("_before", "_failures", "_slow", "edge", "n", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.n = 0
         self.edge = math.inf
+        self._before = 0  # calls that had left when the window was made larger: what they were is forgotten
         self._failures: deque[int] = deque()
         self._slow: deque[int] = deque()
 
     def event(self, now: float, failed: bool, slow: bool) -> None:
-        """Count one call that failed, or was slow, or both."""
-        self.n += 1
+        """Count one call that failed, or was slow, or both. What has left the window goes with :meth:`counts`."""
+        n = self.n = self.n + 1
         if failed:
-            self._failures.append(self.n)
+            self._failures.append(n)
         if slow:
-            self._slow.append(self.n)
-        self._forget()
+            self._slow.append(n)
 
     def roll(self, now: float) -> None:
         """Let time go by; a count window has none."""
 
-    def _forget(self) -> None:
-        first = self.n - self.size
-        for numbers in (self._failures, self._slow):
-            while numbers and numbers[0] <= first:
-                numbers.popleft()
-
     def counts(self, now: float) -> Counts:
-        """Count what is in the window, without changing it."""
-        first = self.n - self.size
-        failures, slow = (sum(1 for number in numbers if number > first) for numbers in (self._failures, self._slow))
-        return Counts(min(self.n, self.size), failures, slow)
+        """Count what is in the window."""
+        n = self.n  # read once: the quiet path may advance it meanwhile
+        first = max(n - self.size, self._before)
+        failures, slow = self._failures, self._slow
+        while failures and failures[0] <= first:
+            failures.popleft()
+        while slow and slow[0] <= first:
+            slow.popleft()
+        return Counts(n - first, len(failures), len(slow))
 
-    def judge(self, now: float) -> Counts:
-        """Count what is in the window and drop what has left it."""
-        self._forget()
-        return Counts(min(self.n, self.size), len(self._failures), len(self._slow))
+    def resize(self, size: int, now: float) -> None:
+        """Look back further, or less far; what has been forgotten does not come back."""
+        self._before = max(self.n - self.size, self._before)
+        self.size = size
 
 
 class Slice:
@@ -110,15 +110,19 @@ class TimeWindow:
         edge: When the current slice ends. An outcome at or after it must call :meth:`roll` first.
         width: Seconds in a slice.
         slices: Those that still count, oldest first.
+        failures: How many of the calls in them failed.
+        slow: How many of the calls in them were slow.
     """
 
-    __slots__ = ("edge", "n", "slices", "width")
+    __slots__ = ("edge", "failures", "n", "slices", "slow", "width")
 
     def __init__(self, seconds: float) -> None:
         self.width = seconds / SLICES
         self.n = 0
         self.edge = -math.inf
         self.slices: deque[Slice] = deque()
+        self.failures = 0
+        self.slow = 0
 
     def roll(self, now: float) -> None:
         """Begin the slice that ``now`` belongs to and drop those that are too old."""
@@ -126,10 +130,16 @@ class TimeWindow:
         slices = self.slices
         if slices and index <= slices[-1].index:
             return  # the clock stood still or went back: stay in the newest slice
-        while slices and slices[0].index <= index - SLICES:
-            slices.popleft()
+        self._drop(index - SLICES)
         slices.append(Slice(index, self.n))
         self.edge = (index + 1) * self.width
+
+    def _drop(self, oldest: int) -> None:
+        slices = self.slices
+        while slices and slices[0].index <= oldest:
+            gone = slices.popleft()
+            self.failures -= gone.failures
+            self.slow -= gone.slow
 
     def event(self, now: float, failed: bool, slow: bool) -> None:
         """Count one call that failed, or was slow, or both."""
@@ -139,17 +149,23 @@ class TimeWindow:
         last = self.slices[-1]
         last.failures += failed
         last.slow += slow
+        self.failures += failed
+        self.slow += slow
 
     def counts(self, now: float) -> Counts:
         """Count what is in the window at ``now``, without changing it."""
         oldest = math.floor(now / self.width) - SLICES
-        live = [one for one in self.slices if one.index > oldest]
-        if not live:
-            return Counts(0, 0, 0)
-        return Counts(self.n - live[0].n, sum(one.failures for one in live), sum(one.slow for one in live))
+        failures, slow = self.failures, self.slow
+        for one in self.slices:
+            if one.index > oldest:
+                return Counts(self.n - one.n, failures, slow)
+            failures -= one.failures
+            slow -= one.slow
+        return Counts(0, 0, 0)
 
-    def reslice(self, width: float) -> None:
-        """Change the grid; a slice goes where its beginning belongs."""
+    def resize(self, width: float, now: float) -> None:
+        """Change the grid; a slice goes where its beginning belongs, and none that had left comes back."""
+        self._drop(math.floor(now / self.width) - SLICES)
         old, self.slices = self.slices, deque()
         for one in old:
             index = math.floor(one.index * self.width / width)
@@ -160,22 +176,16 @@ class TimeWindow:
         self.width = width
         self.edge = (self.slices[-1].index + 1) * width if self.slices else -math.inf
 
-    def judge(self, now: float) -> Counts:
-        """Count what is in the window and drop what has left it."""
-        if now >= self.edge:
-            self.roll(now)
-        return self.counts(now)
-
 
 Window = CountWindow | TimeWindow
 
 
-def resized(window: Window, wanted: Window) -> Window:
+def resized(window: Window, wanted: Window, now: float) -> Window:
     """Give ``window`` the size of ``wanted`` and keep what it holds; a window of the other kind starts empty."""
     if isinstance(window, CountWindow) and isinstance(wanted, CountWindow):
-        window.size = wanted.size
+        window.resize(wanted.size, now)
         return window
     if isinstance(window, TimeWindow) and isinstance(wanted, TimeWindow):
-        window.reslice(wanted.width)
+        window.resize(wanted.width, now)
         return window
     return wanted

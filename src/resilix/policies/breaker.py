@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
-from typing import Any, Never
+from typing import Any
 
 from tenacity.wait import wait_base
 
 from resilix.clock import SYSTEM, TimeSource
 from resilix.core import options
-from resilix.core.breaker import BreakerCore, BreakerSnapshot, Change, CircuitState, Era, Mode, Ticket
+from resilix.core.breaker import BreakerCore
 from resilix.core.deadline import DEADLINE
+from resilix.core.era import GIL, BreakerSnapshot, Change, CircuitState, Era, Mode, Refusal, Ticket
+from resilix.core.judge import Judge
 from resilix.core.options import Seconds, checked
-from resilix.core.settings import FALLBACK_OPEN_FOR, MIN_CALLS, OWNER, Calls, opening_seconds, read_settings
-from resilix.core.verdict import Judge, On, Verdict
+from resilix.core.settings import (
+    FALLBACK_OPEN_FOR,
+    MIN_CALLS,
+    OWNER,
+    BreakerSettings,
+    Calls,
+    opening_seconds,
+    read_settings,
+)
+from resilix.core.verdict import On, Verdict
 from resilix.errors import CircuitOpenError
 from resilix.events import HUB, CallAdmitted, CallRefused, ProbeAdmitted, Transition, TripObserved
-from resilix.policies.base import PLAIN, AnyCallable, BoundPolicy, Target, continue_async, is_awaitable
+from resilix.policies.base import PLAIN, AnyCallable, Guard, Target, continue_async, is_awaitable
 from resilix.policies.permit import Permit
 from resilix.policies.registry import REGISTRY
 from resilix.policies.time_left import check_deadline
@@ -25,7 +36,7 @@ from resilix.policies.time_left import check_deadline
 JUDGING = ("on", "ignore", "on_result")
 
 
-class CircuitBreaker(BoundPolicy[Never]):
+class CircuitBreaker(Guard):
     """Refuses calls to a dependency that keeps failing, and lets a probe through now and then to see if it is back.
 
     Make one per dependency, keep it, share it: between threads, event loops, ``def`` and ``async def``.
@@ -100,11 +111,12 @@ class CircuitBreaker(BoundPolicy[Never]):
             "probe_lease": probe_lease,
         }  # fmt: skip
         self._judge, settings = self._read(self._options)
-        self._core = BreakerCore(settings, self._clock.now(), watchful=on_result is not None)
+        self._core = BreakerCore(settings, _first_reading(self._clock), watchful=self._judge.judges_results)
         self._announcing = threading.Lock()
+        self._reconfiguring = threading.Lock()
         REGISTRY.add("CircuitBreaker", self, stacklevel=3)
 
-    def _read(self, chosen: dict[str, Any]) -> tuple[Judge, Any]:
+    def _read(self, chosen: dict[str, Any]) -> tuple[Judge, BreakerSettings]:
         judge = Judge(OWNER, **{key: chosen[key] for key in JUDGING}, hook_error=self._hook_error)
         return judge, read_settings(**{key: value for key, value in chosen.items() if key not in JUDGING})
 
@@ -157,7 +169,7 @@ class CircuitBreaker(BoundPolicy[Never]):
 
     def close(self) -> None:
         """Close it with empty windows; ends ``open``, ``force_open``, ``disable`` and ``observe`` too."""
-        self._core.close(self._clock.now(), "closed by hand")
+        self._core.take(self._clock.now(), Mode.NORMAL, "closed by hand")
         self._flush()
 
     def force_open(self) -> None:
@@ -201,10 +213,18 @@ class CircuitBreaker(BoundPolicy[Never]):
                     "there is no such option",
                     f"there are {known}",
                 )
-        chosen = {**self._options, **changes}
-        judge, settings = self._read(chosen)
-        self._core.reconfigure(settings, self._clock.now(), watchful=chosen["on_result"] is not None)
-        self._judge, self._options = judge, chosen
+        while True:
+            before = self._options
+            chosen = {**before, **changes}
+            judge, settings = self._read(chosen)
+            now = self._clock.now()
+            with self._reconfiguring:
+                # Checking them may run user code, so it was done before; another thread may have been faster.
+                if self._options is before:
+                    self._options, self._judge = chosen, judge
+                    self._core.reconfigure(settings, now, watchful=judge.judges_results)
+                    break
+        self._flush()
 
     # -- calls ---------------------------------------------------------------------------------------------
 
@@ -220,61 +240,67 @@ class CircuitBreaker(BoundPolicy[Never]):
             CircuitOpenError: It is open, or all its probes are out.
             DeadlineExpiredError: The deadline around this call has passed.
         """
-        ticket = self._admit(self._name)
+        if DEADLINE.used:
+            check_deadline(self.kind, self._name, name=self._name)
+        ticket = self._admit(self._clock.now())
 
         def settle(verdict: Verdict) -> None:
             self._settle(ticket, verdict)
 
         return Permit(settle, self._judge.error)
 
-    def _admit(self, label: str) -> Ticket:
-        if DEADLINE.used:
-            check_deadline(self.kind, label)
+    def _admit(self, now: float) -> Ticket:
         core = self._core
-        now = self._clock.now()
-        ticket = core.admit(now)
-        if core.changes:
-            self._flush()
-            if ticket is None and core.era.until <= now:
-                # A lease had run out long ago, and the opening that followed is over as well.
-                ticket = core.admit(now)
+        admitted = core.admit(now)
+        try:
+            if core.changes:
                 self._flush()
-        if ticket is None:
-            self._refuse(now)
-        elif HUB.listeners:
-            HUB.emit(CallAdmitted(policy=self.kind, name=self._name))
-            if ticket.era is not None and ticket.era.state is CircuitState.HALF_OPEN:
-                HUB.emit(ProbeAdmitted(policy=self.kind, name=self._name, lease=ticket.lease - now))
-        return ticket
+                if isinstance(admitted, Refusal):
+                    # A lease had run out long ago, and the opening that followed may be over as well.
+                    admitted = core.admit(now)
+                    self._flush()
+            if isinstance(admitted, Refusal):
+                raise self._refusal(admitted.retry_after, admitted.reason)
+            if HUB.listeners:
+                HUB.emit(CallAdmitted(policy=self.kind, name=self._name))
+                if admitted.era.state is CircuitState.HALF_OPEN:
+                    HUB.emit(ProbeAdmitted(policy=self.kind, name=self._name, lease=core.settings.probe_lease))
+        except BaseException:
+            # An interrupt in a listener, say: the call will not be made.
+            if isinstance(admitted, Ticket):
+                core.settle(admitted, Verdict.IGNORED, now, slow=False)
+            raise
+        return admitted
 
-    def _refuse(self, now: float) -> Never:
-        core = self._core
-        retry_after = core.retry_after(now)
+    def _refusal(self, retry_after: float | None, reason: str) -> CircuitOpenError:
+        if GIL:
+            self._core.rejected += 1
+        else:
+            self._core.refused()
         if HUB.listeners:
             HUB.emit(CallRefused(policy=self.kind, name=self._name, kind="circuit_open", retry_after=retry_after))
-        raise CircuitOpenError(self._name, retry_after=retry_after, reason=core.era.reason)
+        return CircuitOpenError(self._name, retry_after=retry_after, reason=reason)
 
     def _settle(self, ticket: Ticket, verdict: Verdict) -> None:
         core = self._core
         now = self._clock.now()
         slow_after = core.settings.slow_after
-        slow = slow_after is not None and verdict is not Verdict.IGNORED and now - ticket.started > slow_after
+        slow = slow_after is not None and now - ticket.started > slow_after
         core.settle(ticket, verdict, now, slow=slow)
         if core.changes:
             self._flush()
 
-    def _failed(self, era: Era, error: BaseException) -> None:
-        """Judge what left a call that was admitted on the quiet path."""
-        verdict = self._judge.error(error)
-        if verdict is Verdict.IGNORED:
-            era.ignored += 1
-            return
-        self._core.failure(era, self._clock.now())
-        if self._core.changes:
-            self._flush()
+    def _conclude(self, ticket: Ticket, judge: Callable[[Any], Verdict], outcome: object) -> None:
+        """Judge an outcome and report it. An interrupt in a predicate gives the permit back too."""
+        verdict = Verdict.IGNORED
+        try:
+            verdict = judge(outcome)
+        finally:
+            self._settle(ticket, verdict)
 
-    def _succeeded(self, era: Era, now: float) -> None:
-        self._core.success(era, now)
+    def _report(self, era: Era, verdict: Verdict) -> None:
+        """Count the outcome of a call that was admitted on the quiet path, where it is more than one more success."""
+        self._core.report(era, verdict, self._clock.now())
         if self._core.changes:
             self._flush()
 
@@ -292,33 +318,34 @@ class CircuitBreaker(BoundPolicy[Never]):
             try:
                 result = fn(*args, **kwargs)
             except BaseException as error:
-                self._failed(era, error)
+                self._report(era, self._judge.error(error))
                 raise
             if type(result) not in plain and is_awaitable(result):
                 return continue_async(self, target, result, args, kwargs)
-            if era.watch:
-                self._succeeded(era, clock.now())
-            elif era.timed:
-                now = clock.now()
-                if now >= era.window.edge:
-                    self._succeeded(era, now)
-                else:
-                    era.window.n += 1
+            if era.watch or (era.timed and clock.now() >= era.window.edge):
+                self._report(era, Verdict.SUCCESS)
             else:
                 era.window.n += 1
             return result
 
         def attended(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            ticket = self._admit(target.label(args))
+            if deadline.used:
+                check_deadline(self.kind, target.label(args), name=self._name)
+            now = clock.now()
+            era = core.era
+            until = era.until
+            if now < until:
+                raise self._refusal(None if until == math.inf else until - now, era.reason)
+            ticket = self._admit(now)
             try:
                 result = fn(*args, **kwargs)
             except BaseException as error:
-                self._settle(ticket, self._judge.error(error))
+                self._conclude(ticket, self._judge.error, error)
                 raise
             if type(result) not in plain and is_awaitable(result):
                 self._settle(ticket, Verdict.IGNORED)
                 return continue_async(self, target, result, args, kwargs)
-            self._settle(ticket, self._judge.result(result))
+            self._conclude(ticket, self._judge.result, result)
             return result
 
         return guarded
@@ -334,28 +361,29 @@ class CircuitBreaker(BoundPolicy[Never]):
             try:
                 result = await fn(*args, **kwargs)
             except BaseException as error:
-                self._failed(era, error)
+                self._report(era, self._judge.error(error))
                 raise
-            if era.watch:
-                self._succeeded(era, clock.now())
-            elif era.timed:
-                now = clock.now()
-                if now >= era.window.edge:
-                    self._succeeded(era, now)
-                else:
-                    era.window.n += 1
+            if era.watch or (era.timed and clock.now() >= era.window.edge):
+                self._report(era, Verdict.SUCCESS)
             else:
                 era.window.n += 1
             return result
 
         async def attended(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            ticket = self._admit(target.label(args))
+            if deadline.used:
+                check_deadline(self.kind, target.label(args), name=self._name)
+            now = clock.now()
+            era = core.era
+            until = era.until
+            if now < until:
+                raise self._refusal(None if until == math.inf else until - now, era.reason)
+            ticket = self._admit(now)
             try:
                 result = await fn(*args, **kwargs)
             except BaseException as error:
-                self._settle(ticket, self._judge.error(error))
+                self._conclude(ticket, self._judge.error, error)
                 raise
-            self._settle(ticket, self._judge.result(result))
+            self._conclude(ticket, self._judge.result, result)
             return result
 
         return guarded
@@ -365,29 +393,32 @@ class CircuitBreaker(BoundPolicy[Never]):
     def _flush(self) -> None:
         """Tell the listeners what changed, in order and outside every lock."""
         core = self._core
-        self._resolve_open_for(core.era)
+        if core.era.undecided:
+            self._decide_length(core.era)
         # One thread announces at a time, so that the order holds; a listener that causes a change, or another
         # thread that does, leaves it to the one that is at it.
         while core.changes and self._announcing.acquire(blocking=False):
             try:
-                with core.lock:
-                    changes, core.changes = core.changes, ()
-                if HUB.listeners:
-                    for change in changes:
-                        self._announce(change)
+                change = core.next_change()
+                if change is not None and HUB.listeners:
+                    self._announce(change)
             finally:
                 self._announcing.release()
 
-    def _resolve_open_for(self, era: Era) -> None:
-        function = self._core.settings.open_for_function
-        if function is None or not era.undecided:
+    def _decide_length(self, era: Era) -> None:
+        """Ask the user's ``open_for`` function how long an opening lasts; one caller does."""
+        core = self._core
+        if not core.claim_length(era):
             return
+        settings = core.settings
+        length = FALLBACK_OPEN_FOR if settings.open_for is None else settings.open_for
         try:
-            length = opening_seconds(function, era.number)
+            if settings.open_for_function is not None:
+                length = opening_seconds(settings.open_for_function, era.number)
         except Exception as broken:
             self._hook_error("open_for", broken)
-            length = FALLBACK_OPEN_FOR
-        self._core.set_open_for(era, length)
+        finally:
+            core.set_length(era, length)
 
     def _announce(self, change: Change) -> None:
         old, era = change.old, change.era
@@ -409,3 +440,13 @@ class CircuitBreaker(BoundPolicy[Never]):
     def _after_fork(self) -> None:
         self._core.after_fork()
         self._announcing = threading.Lock()
+        self._reconfiguring = threading.Lock()
+
+
+def _first_reading(clock: TimeSource) -> float:
+    now: object = clock.now()
+    if isinstance(now, bool) or not isinstance(now, (int, float)) or not math.isfinite(now):
+        raise options.refuse(
+            OWNER, "clock", clock.now, f"it gave {now!r}, and it must give seconds", "write clock=time.monotonic"
+        )
+    return now

@@ -60,4 +60,8 @@ class Permit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._end(Verdict.SUCCESS if error is None else self._judge(error))
+        verdict = Verdict.IGNORED
+        try:
+            verdict = Verdict.SUCCESS if error is None else self._judge(error)
+        finally:
+            self._end(verdict)

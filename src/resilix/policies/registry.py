@@ -29,14 +29,14 @@ class Registry:
         self._by_name: weakref.WeakValueDictionary[tuple[str, str], Named] = weakref.WeakValueDictionary()
         self._all: weakref.WeakSet[Named] = weakref.WeakSet()
         self._warned: set[tuple[str, str]] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a policy may be made by a finalizer, anywhere
 
     def add(self, kind: str, policy: Named, *, stacklevel: int) -> None:
         """Enter a policy under its name; the newer one takes the name, and a warning says so once."""
         key = (kind, policy.name)
         with self._lock:
-            taken = key in self._by_name and key not in self._warned
-            if taken and len(self._warned) < _MOST_WARNED:
+            taken = key in self._by_name and key not in self._warned and len(self._warned) < _MOST_WARNED
+            if taken:
                 self._warned.add(key)
             self._by_name[key] = policy
             self._all.add(policy)
@@ -54,12 +54,13 @@ class Registry:
 
     def after_fork(self) -> None:
         """In a forked child: locks and permits of the parent's other threads mean nothing here."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         for policy in list(self._all):
             policy._after_fork()  # pyright: ignore[reportPrivateUsage]  # part of the protocol above
 
 
 _MOST_WARNED = 1024
+"""How many names are warned of, so that the memory for it is bounded."""
 
 REGISTRY = Registry()
 """The policies of this process."""

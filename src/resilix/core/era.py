@@ -1,0 +1,190 @@
+"""What the breaker's state machine is made of: its states, eras, tickets, and what it tells about itself.
+
+An *era* is the time between two transitions, and an object. A call keeps the era it was admitted in and reports
+to that one; if it is over by then, the report is an echo and changes nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import sys
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from resilix.core.window import Window
+
+GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+"""Without it ``x.n += 1`` can be torn, so every outcome takes the lock."""
+
+
+class CircuitState(enum.StrEnum):
+    """Where a breaker is: closed lets calls through, open refuses them, half-open admits probes.
+
+    Example::
+
+        if quotes.state is CircuitState.OPEN: ...
+    """
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class Mode(enum.StrEnum):
+    """Who is in charge of a breaker: the rules, or a person."""
+
+    NORMAL = "normal"
+    FORCED_OPEN = "forced_open"
+    DISABLED = "disabled"
+    OBSERVING = "observing"
+
+
+class Ticket:
+    """Proof of admission: the era it was given in and, for a probe, when its lease ends.
+
+    Attributes:
+        era: The era to report to.
+        started: When the call was admitted.
+        lease: When a probe counts as failed; infinite for an ordinary call.
+        settled: True once the outcome was reported.
+    """
+
+    __slots__ = ("era", "lease", "settled", "started")
+
+    def __init__(self, era: Era, started: float, lease: float = math.inf) -> None:
+        self.era = era
+        self.started = started
+        self.lease = lease
+        self.settled = False
+
+
+class Figures(NamedTuple):
+    """What an era counted; the attributes of :class:`BreakerSnapshot` of the same names."""
+
+    calls: int
+    failures: int
+    slow: int
+    ignored: int
+    consecutive: int
+    failure_rate: float | None
+    slow_rate: float | None
+
+
+class Era:
+    """The time between two transitions.
+
+    Attributes:
+        state: Closed, open or half-open.
+        mode: Who is in charge.
+        since: When it began.
+        reason: Why it began.
+        gate: True where the quiet path must not be taken: not closed, disabled, or results or durations are judged.
+        watch: True while even a fast success must be counted under the lock, because it may change more than ``n``.
+        until: When an open era admits a probe; before every moment in the other states, so that ``now < until``
+            alone means "refuse".
+        length: Seconds of this opening, or of the one before a half-open era.
+        number: Which opening by itself the length belongs to.
+        undecided: The user's ``open_for`` function has yet to be asked for the length.
+        frozen: The figures an opening publishes until the next era.
+        window: Counts the outcomes while closed.
+        timed: Whether the window has an edge that time can reach.
+        streak: Failures in a row.
+        ignored: Outcomes that counted as neither.
+        observed: Observing, and the rules would have opened it: said once.
+        probes: Half-open: the probes in flight.
+        good_probes: Half-open: results that succeeded.
+        bad_probes: Half-open: results that failed, expired leases among them.
+    """
+
+    __slots__ = (
+        "bad_probes", "frozen", "gate", "good_probes", "ignored", "length", "mode", "number", "observed", "probes",
+        "reason", "since", "state", "streak", "timed", "undecided", "until", "watch", "window",
+    )  # fmt: skip
+
+    def __init__(self, state: CircuitState, mode: Mode, since: float, reason: str, window: Window) -> None:
+        self.state = state
+        self.mode = mode
+        self.since = since
+        self.reason = reason
+        self.gate = True
+        self.watch = not GIL
+        self.until = -math.inf
+        self.length = 0.0
+        self.number = 0
+        self.undecided = False
+        self.frozen: Figures | None = None
+        self.window = window
+        self.timed = window.edge != math.inf
+        self.streak = 0
+        self.ignored = 0
+        self.observed = False
+        self.probes: dict[Ticket, None] = {}
+        self.good_probes = 0
+        self.bad_probes = 0
+
+
+class Refusal(NamedTuple):
+    """Why a call may not go ahead.
+
+    Attributes:
+        retry_after: Seconds until the next probe is possible; ``None`` when forced open.
+        reason: Why the breaker opened.
+    """
+
+    retry_after: float | None
+    reason: str
+
+
+class Change(NamedTuple):
+    """One transition, for whoever announces it; within one era, a trip that was only observed."""
+
+    old: Era
+    era: Era
+    reason: str
+    opening: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerSnapshot:
+    """What a breaker looked like at one moment; reading it changed nothing.
+
+    Example::
+
+        quotes.snapshot().failure_rate  # 0.42, or None below min_calls
+
+    Attributes:
+        name: The breaker's name.
+        state: Closed, open or half-open.
+        mode: "normal", or what a person asked for: "forced_open", "disabled", "observing".
+        reason: Why it is in this state, in a few words.
+        calls: Successes and failures in the window; like the next six figures, frozen while open.
+        failures: How many of them failed.
+        slow: How many of them were slow.
+        ignored: Outcomes of this era that counted as neither.
+        consecutive: Failures in a row.
+        failure_rate: Share of failures, or ``None`` below ``min_calls``.
+        slow_rate: Share of slow calls, or ``None`` below ``min_calls`` or without ``slow_after``.
+        rejected: Calls refused since the breaker was made.
+        opening: How often it has opened by itself since it was last closed; 0 when closed by then.
+        probes: Probes in flight.
+        retry_after: Seconds until the next probe is possible; ``None`` when closed or forced open.
+        since: The reading of the breaker's clock when this state began.
+    """
+
+    name: str
+    state: CircuitState
+    mode: str
+    reason: str
+    calls: int
+    failures: int
+    slow: int
+    ignored: int
+    consecutive: int
+    failure_rate: float | None
+    slow_rate: float | None
+    rejected: int
+    opening: int
+    probes: int
+    retry_after: float | None
+    since: float
