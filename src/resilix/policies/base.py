@@ -7,7 +7,7 @@ import inspect
 import types
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Never, ParamSpec, TypeVar, cast, overload
 
 from resilix.errors import ConfigurationError, ResilixWarning
 from resilix.policies.hazards import warnings_for
@@ -144,6 +144,8 @@ class Policy(Generic[Alt]):
         raise NotImplementedError(f"{type(self).__name__} does not say how to make an async call: define acall()")
 
     @overload
+    def __call__(self, fn: Callable[P, Never], /) -> Callable[P, Any]: ...  # what is typed as Any stays Any
+    @overload
     def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Callable[P, Coroutine[Any, Any, R | Alt]]: ...
     @overload
     def __call__(self, fn: Callable[P, R], /) -> Callable[P, R | Alt]: ...
@@ -208,6 +210,17 @@ class BoundPolicy(Policy[Alt]):
         if shell is None:
             shell = self._async_shell = self._bind(Target(_arun, is_async=True, trampoline=True))
         return cast("R | Alt", await shell(fn, *args, **kwargs))
+
+
+class Guard(BoundPolicy[Never]):
+    """Base of our policies that never answer by themselves: what they wrap keeps its type, whatever it is."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, fn: Callable[P, R], /) -> Callable[P, R]:
+            """Wrap a function; see :meth:`Policy.__call__`."""
+            # No overloads: when two of them match, mypy takes a function that returns Any for untyped.
+            ...
 
 
 def _run(fn: AnyCallable, /, *args: Any, **kwargs: Any) -> Any:

@@ -17,14 +17,14 @@ from resilix.core.permits import HELD, Hold, PermitQueue
 from resilix.core.verdict import Verdict
 from resilix.errors import BulkheadFullError
 from resilix.events import HUB, CallAdmitted, CallRefused
-from resilix.policies.base import PLAIN, AnyCallable, BoundPolicy, Target, continue_async, is_awaitable
+from resilix.policies.base import PLAIN, AnyCallable, Guard, Target, continue_async, is_awaitable
 from resilix.policies.permit import Permit
 from resilix.policies.registry import REGISTRY
 from resilix.policies.time_left import refuse_deadline
 from resilix.runtime import ThreadParker, async_parker
 
 
-class Bulkhead(BoundPolicy[Never]):
+class Bulkhead(Guard):
     """Lets at most ``limit`` calls run at once, whoever makes them; others wait in line or are refused.
 
     One object serves plain threads and any number of event loops at the same time, asyncio and trio. Who comes first is

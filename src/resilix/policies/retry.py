@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Never
+from typing import Any
 
 from tenacity import RetryCallState
 from tenacity.stop import stop_base
@@ -14,14 +14,14 @@ from resilix.core.deadline import DEADLINE
 from resilix.core.options import Seconds, checked, refuse
 from resilix.core.retry_plan import RetryPlan
 from resilix.core.verdict import On
-from resilix.policies.base import PLAIN, AnyCallable, BoundPolicy, Target, continue_async, is_awaitable
+from resilix.policies.base import PLAIN, AnyCallable, Guard, Target, continue_async, is_awaitable
 from resilix.policies.budget import RetryBudget
 from resilix.policies.retry_call import KIND, AttemptLoop, RetryCall
 from resilix.policies.time_left import check_deadline
 from resilix.runtime import RUNTIME, cancel_requested
 
 
-class Retry(BoundPolicy[Never]):
+class Retry(Guard):
     """Made by :func:`retry`, where its options are described."""
 
     kind = KIND

@@ -13,7 +13,7 @@ from resilix.core.options import Seconds, checked
 from resilix.core.permits import HELD, Hold
 from resilix.errors import BulkheadFullError, TimeoutExceededError
 from resilix.events import HUB, CallRefused, TimedOut
-from resilix.policies.base import PLAIN, AnyCallable, BoundPolicy, Target, continue_async, is_awaitable
+from resilix.policies.base import PLAIN, AnyCallable, Guard, Target, continue_async, is_awaitable
 from resilix.policies.time_left import check_deadline
 from resilix.runtime import RUNTIME, Expiry, in_trio
 from resilix.workers import POOL, AbandonedCalls, Job
@@ -25,7 +25,7 @@ MOST_ABANDONED = 64
 """How many abandoned calls one timeout policy may leave running before it refuses further ones."""
 
 
-class Timeout(BoundPolicy[Never]):
+class Timeout(Guard):
     """Made by :func:`timeout`, where its options are described."""
 
     kind = "timeout"
