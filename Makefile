@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+VERSIONS := 3.11 3.12 3.13 3.14
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -11,7 +12,7 @@ help:  ## show this text
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit("resilix needs Python 3.11 or newer; this is %d.%d: try make PYTHON=python3.13" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import sys; sys.exit("resilix needs Python 3.11 or newer and this is %d.%d: try make PYTHON=python3.13" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
@@ -23,11 +24,33 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -e '.[all]' --group dev
 	@touch $@
 
-demo: $(VENV)/.demo  ## an outage, with and without resilix, side by side (about 25 s)
+demo: $(VENV)/.demo  ## an outage, lived through without and with resilix (about 25 s; ARGS="--help")
 	$(BIN)/resilix demo $(ARGS)
 
-test: $(VENV)/.dev lint types  ## lint, types, unit and end-to-end tests
-	$(BIN)/python -m pytest $(ARGS)
+test: lint types  ## lint, types, unit and end-to-end tests, and that core/ is covered whole
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --include='src/resilix/core/*' --fail-under=100
+
+test-all:  ## the tests on every interpreter found among 3.11 to 3.14
+	@set -e; for version in $(VERSIONS); do \
+	    found=; \
+	    for python in "$$(command -v python$$version)" $$HOME/.pyenv/versions/$$version.*/bin/python; do \
+	        if [ -x "$$python" ] && "$$python" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$$version')" 2>/dev/null; \
+	        then found=$$python; break; fi; \
+	    done; \
+	    if [ -z "$$found" ]; then echo "== $$version: not on this machine"; continue; fi; \
+	    echo "== $$version: $$found"; \
+	    venv=.venvs/$$version; \
+	    [ -x $$venv/bin/python ] || "$$found" -m venv $$venv; \
+	    $$venv/bin/python -m pip install --quiet --upgrade pip; \
+	    $$venv/bin/python -m pip install --quiet -e '.[all]' --group dev; \
+	    $$venv/bin/python -m pytest -q $(ARGS); \
+	done
+
+bench: $(VENV)/.dev  ## what a call costs, as ratios to a decorator that does nothing
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(VENV)/.dev  ## style and format, without changing anything
 	$(BIN)/ruff check .
@@ -37,4 +60,4 @@ types: $(VENV)/.dev  ## mypy --strict and basedpyright strict, the typing tests 
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 
-.PHONY: help demo test lint types
+.PHONY: help demo test test-all bench lint types
