@@ -18,6 +18,9 @@ Alt = TypeVar("Alt", covariant=True)
 
 AnyCallable = Callable[..., Any]
 
+MYPY = False
+"""mypy reads this name as True."""
+
 
 class Target:
     """A function about to be wrapped, and what to call it.
@@ -143,8 +146,12 @@ class Policy(Generic[Alt]):
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how to make an async call: define acall()")
 
-    @overload
-    def __call__(self, fn: Callable[P, Never], /) -> Callable[P, Any]: ...  # what is typed as Any stays Any
+    if not MYPY:
+        # For pyright, which would take a function that returns Any for a coroutine function. mypy would take this
+        # one for a generic function.
+        @overload
+        def __call__(self, fn: Callable[P, Never], /) -> Callable[P, Any]: ...
+
     @overload
     def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Callable[P, Coroutine[Any, Any, R | Alt]]: ...
     @overload

@@ -5,11 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Never, TypeVar, overload
 
 from resilix.core.options import checked
 from resilix.errors import ConfigurationError, ResilixWarning
-from resilix.policies.base import Alt, AnyCallable, BoundPolicy, Policy, Target
+from resilix.policies.base import Alt, AnyCallable, BoundPolicy, Guard, Policy, Target
 from resilix.policies.hazards import flatten, hazards_of, kind_of, warnings_for
 
 A1 = TypeVar("A1")
@@ -89,6 +89,12 @@ class Pipeline(BoundPolicy[Alt]):
         return target.fn
 
 
+if TYPE_CHECKING:
+
+    class GuardPipeline(Pipeline[Never], Guard):
+        """A pipeline that never answers by itself: what it wraps keeps its type, whatever it is."""
+
+
 def _worst_case(flat: tuple[Any, ...]) -> tuple[float, float]:
     attempts, seconds = 1.0, float("inf")
     for policy in reversed(flat):
@@ -106,6 +112,8 @@ def _worst_case(flat: tuple[Any, ...]) -> tuple[float, float]:
     return attempts, seconds
 
 
+@overload
+def pipeline(p1: Policy[Never], /, *policies: Policy[Never], name: str | None = None) -> GuardPipeline: ...
 @overload
 def pipeline(p1: Policy[A1], /, *, name: str | None = None) -> Pipeline[A1]: ...
 @overload
@@ -142,7 +150,7 @@ def pipeline(
     name: str | None = None,
 ) -> Pipeline[A1 | A2 | A3 | A4 | A5 | A6]: ...
 @overload
-def pipeline(*policies: Policy[A1], name: str | None = None) -> Pipeline[A1]: ...
+def pipeline(p1: Policy[A1], /, *policies: Policy[A1], name: str | None = None) -> Pipeline[A1]: ...
 @checked("pipeline", "pipeline(retry(on=ConnectionError), quotes, timeout(2.0))", method=False)
 def pipeline(*policies: Policy[Any], name: str | None = None) -> Pipeline[Any]:
     """Make one policy of several, outermost first; the same as stacking them as decorators, but a value.
