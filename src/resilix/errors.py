@@ -31,6 +31,9 @@ class ResilixError(Exception):
             log.warning("guarded call failed: %s", error)
     """
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own __reduce__ would call the class with args, but most facts are keyword arguments.
         return (_rebuild, (type(self), self.args, self.__dict__.copy()))
@@ -112,6 +115,9 @@ class DeadlineExpiredError(RejectedError):
         with deadline(0.5):
             ...
             price("ACME")  # DeadlineExpiredError once the half second is over
+
+    Attributes:
+        label: What could not start: a function's qualified name, or its pipeline's name.
     """
 
     def __init__(self, label: str) -> None:
@@ -133,6 +139,7 @@ class TimeoutExceededError(ResilixError, TimeoutError):
 
     Attributes:
         seconds: How long the call was given.
+        label: What did not finish: a function's qualified name, or its pipeline's name.
     """
 
     def __init__(self, seconds: float, label: str = "call") -> None:
@@ -157,4 +164,9 @@ class ConfigurationError(ResilixError, ValueError):
 
 
 class ResilixWarning(UserWarning):
-    """Nothing is broken yet, but this is nearly always a mistake (an odd order, a name used twice)."""
+    """Nothing is broken yet, but this is nearly always a mistake (an odd order, a name used twice).
+
+    Example::
+
+        warnings.simplefilter("error", ResilixWarning)  # in a test suite: let mistakes fail
+    """
