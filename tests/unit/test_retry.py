@@ -68,6 +68,7 @@ def test_a_first_success_never_touches_tenacity(form: Form, monkeypatch: pytest.
     def unexpected(*args: Any, **kwargs: Any) -> Any:
         raise AssertionError("asked on the quiet path")
 
+    monkeypatch.setattr("resilix.core.deadline.DEADLINE.used", False)
     monkeypatch.setattr("resilix.core.retry_plan.RetryCallState", unexpected)
     monkeypatch.setattr("resilix.policies.retry.RetryCall", unexpected)
     on = tenacity.retry_any(tenacity.retry_if_exception_type(OSError), tenacity.retry_if_exception_message("x"))

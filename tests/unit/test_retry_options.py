@@ -178,7 +178,7 @@ def test_the_default_is_full_jitter_from_a_tenth_of_a_second_doubling_to_ten(sto
     bounds = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
     runs = []
     with virtual_time(seed=3) as clock:
-        for _ in range(200):
+        for _ in range(60):
             before = len(clock.sleeps)
             with pytest.raises(OSError):
                 sync_call(retry(on=OSError, attempts=len(bounds) + 1, stop=stop), Scripted(OSError()))
