@@ -25,6 +25,7 @@ class Job:
     """One call on its way through a worker.
 
     Attributes:
+        given: A worker has it, so it will run.
         result: What the function returned.
         error: What it raised.
     """
@@ -38,6 +39,7 @@ class Job:
         "_lock",
         "_on_end",
         "error",
+        "given",
         "result",
     )
 
@@ -49,6 +51,7 @@ class Job:
         self._done = Flag()
         self._on_end: Callable[[], object] | None = None
         self._lock = threading.Lock()
+        self.given = False
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -150,6 +153,8 @@ class WorkerPool:
         except IndexError:
             worker = _Worker(self)
             worker.start()
+        # An interrupt may strike after the next line, but not between these two.
+        job.given = True
         worker.inbox.put(job)
 
     def rest(self, worker: _Worker) -> None:

@@ -323,6 +323,39 @@ def test_an_interrupted_caller_abandons_its_call(hanging: Hanging) -> None:
     eventually(lambda: policy.abandoned == 0, "the end")
 
 
+def test_a_caller_interrupted_just_after_handing_the_call_over_abandons_it(
+    hanging: Hanging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker has it, so it runs, and counts."""
+    policy = timeout(PATIENCE)
+    submit = POOL.submit
+
+    def interrupted(job: Any) -> None:
+        submit(job)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(POOL, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        policy(hanging)()
+    assert policy.abandoned == 1
+    hanging.gate.set()
+    eventually(lambda: policy.abandoned == 0, "the end")
+
+
+def test_a_call_that_got_no_thread_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine may be out of threads: the caller sees that error, and nothing is taken for abandoned."""
+
+    def no_more(worker: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(POOL, "_idle", [])
+    monkeypatch.setattr("resilix.workers._Worker.start", no_more)
+    policy = timeout(PATIENCE)
+    with pytest.raises(RuntimeError, match="new thread"):
+        policy(lambda: 1)()
+    assert policy.abandoned == 0
+
+
 def test_retries_inside_an_abandoned_call_stop_by_its_deadline() -> None:
     """Nobody waits for it any more, so it makes no further attempts."""
     attempts: list[float] = []

@@ -207,11 +207,13 @@ def retry(
 
     When it stops, the last error comes through as the same object (with a note how many attempts were made), or the
     last result as it is. Cancellation, interrupts and refusals by our own policies are never retried, except that
-    ``on`` names ``RejectedError`` or one of its kinds itself as a type.
+    ``on`` names ``RejectedError`` or one of its kinds itself as a type. Nor is anything retried in an asyncio task that
+    has been asked to cancel: somebody is waiting for it to end.
 
     Args:
         on: What is worth another attempt: a type, a tuple of types, a predicate, or a tenacity retry object. A number
-            or ``timedelta`` returned by a predicate is the wait (a server's Retry-After, say).
+            or ``timedelta`` returned by a predicate of your own is the wait (a server's Retry-After, say), zero too;
+            tenacity's objects only say yes or no.
         on_result: A predicate: a result for which it is true is worth another attempt; it may return a wait too.
         attempts: The most attempts, the first one included; ``None`` when ``within`` or ``stop`` bound them.
         wait: Seconds between attempts (0: none), a function of the number of the attempt that failed, or any tenacity

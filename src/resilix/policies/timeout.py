@@ -109,11 +109,12 @@ class Timeout(Guard):
             context = copy_context()
             context.run(DEADLINE.narrow, SYSTEM.now() + limit)
             job = Job(context, fn, args, kwargs)
-            POOL.submit(job)
             try:
+                POOL.submit(job)
                 ended = job.wait(limit)
             except BaseException:
-                self._abandon(job)  # the caller was interrupted: the call goes on without it
+                if job.given:
+                    self._abandon(job)  # the caller was interrupted: the call goes on without it
                 raise
             if not ended and self._abandon(job):
                 self._expired(limit, label(args), abandoned=True)
@@ -247,7 +248,8 @@ def timeout(seconds: Seconds, *, cooperative: bool = False) -> Timeout:
     """Give a call so many seconds, and raise ``TimeoutExceededError`` when it takes longer.
 
     ``async def``: the call is cancelled, on asyncio and on trio. Its expiry is told from a ``TimeoutError`` of your own
-    code by our own scope, and an outer cancellation is never lost.
+    code by our own scope, and an outer cancellation is never lost. The policies it is stacked on learn how long they
+    have; a function by itself is simply cancelled, and ``deadline.remaining()`` in it tells of outer ones only.
 
     ``def``: a thread cannot be stopped. The call runs in a worker thread, with your context variables; when the time is
     over the caller goes on and the call is *abandoned*: it keeps running, and the bulkhead places it holds stay taken,
