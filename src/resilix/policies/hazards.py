@@ -98,16 +98,23 @@ def hazards_of(policies: Sequence[Any]) -> list[str]:
 def _retry_hazards(policy: Any, inside: list[str], inner: tuple[Any, ...]) -> list[str]:
     found: list[str] = []
     attempts = policy.plan.attempts
-    if policy.plan.budget is None and attempts > 1:
+    if attempts == 1:
+        return found
+    if policy.plan.budget is None:
         many = f"{attempts:g}" if attempts < float("inf") else "any number of"
+        how_long = "until the breaker opens" if "breaker" in inside else "for as long as it lasts"
         found.append(
-            f"{policy!r} has no budget: in an outage it makes {many} attempts per call"
-            + ("" if "breaker" in inside else " for as long as the outage lasts")
-            + "; add budget=RetryBudget(…)"
+            f"{policy!r} has no budget: in an outage it makes {many} attempts per call {how_long}; "
+            "add budget=RetryBudget(…)"
         )
     if any(kind_of(one) == "timeout" and not one.cooperative for one in inner):
+        bound = (
+            "the bulkhead inside the retry bounds how many run"
+            if "bulkhead" in inside
+            else "the retry can multiply the calls in flight; bound them with a bulkhead inside the retry"
+        )
         found.append(
             "around a sync function, each timed-out attempt goes on in its worker thread while the next one starts: "
-            "the retry can multiply the calls in flight; bound them with a bulkhead inside the retry"
+            + bound
         )
     return found

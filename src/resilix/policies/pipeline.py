@@ -27,8 +27,9 @@ class Explanation:
     Attributes:
         order: The policies, outermost first, as text.
         attempts: The most times your function runs for one call; ``None`` when nothing bounds it.
-        seconds: The longest one call may take; ``None`` when nothing bounds it. Sync calls end for the caller; see the
-            hazards for what may still run.
+        seconds: The longest one call may take, waits included; ``None`` when nothing bounds it. The time that a
+            fallback's own function takes is not known and not in it. Sync calls end for the caller; see the hazards
+            for what may still run.
         hazards: What to know before an outage, one sentence each.
     """
 
