@@ -85,10 +85,12 @@ def draw(results: Results, path: Path) -> None:
         colours = ["#0072b2" if own else "#999999" for own in ours]
         axis.barh([row["name"] for row in rows], [row["ratio"] for row in rows], color=colours)
         for index, row in enumerate(rows):
-            axis.text(row["ratio"] * 1.05, index, f"{row['ratio']:.2f}", va="center", fontsize=8)
+            beyond = max(row["ratio"], row["goal"] or 0.0)
+            axis.text(beyond * 1.08, index, f"{row['ratio']:.2f}", va="center", fontsize=8)
             if row["goal"] is not None:
                 axis.plot([row["goal"]] * 2, [index - 0.4, index + 0.4], color="#d55e00", linewidth=2)
         axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
         axis.set_xlim(0.8, max(row["ratio"] for row in rows) * 2)
         axis.set_title(f"{name} path", loc="left", fontsize=10)
         axis.set_xlabel("times a wrapper that does nothing (logarithmic); orange: goal")

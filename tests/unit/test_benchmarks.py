@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from benchmarks.cases import GROUPS
 from benchmarks.measure import summarise
 from benchmarks.report import judge
