@@ -215,3 +215,13 @@ def test_a_late_awaitable_may_succeed_at_once_or_turn_into_a_plain_value() -> No
             return Scripted("ok" if step == "coroutine" else OSError()).asynchronous()
 
         assert asyncio.run(retry(on=OSError, wait=0)(changing)()) == result
+
+
+def test_an_awaitable_that_fails_may_be_followed_by_a_plain_value() -> None:
+    """What a further call returns need not be awaited: the value is the result."""
+    steps: Iterator[Any] = iter((Scripted(OSError()).asynchronous, lambda: "plain"))
+
+    def changing() -> Any:
+        return next(steps)()
+
+    assert asyncio.run(retry(on=OSError, wait=0)(changing)()) == "plain"

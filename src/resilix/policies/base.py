@@ -332,7 +332,8 @@ async def continue_async(
     first = [awaitable]
 
     async def attempt(*args: Any, **kwargs: Any) -> Any:
-        return await (first.pop() if first else target.fn(*args, **kwargs))
+        result = first.pop() if first else target.fn(*args, **kwargs)
+        return await result if is_awaitable(result) else result
 
     shell = policy._bind(target.awaited(attempt))  # pyright: ignore[reportPrivateUsage]  # as in _wrap
     try:
