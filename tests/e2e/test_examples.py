@@ -1,0 +1,120 @@
+"""The examples run, offline and without a warning, and say what they are there to show."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+# What each has to print: the sentences that would be wrong if the policy did not do what the example teaches.
+SAYS: dict[str, list[str]] = {
+    "01_retry.py": [
+        "ACME costs 4217 cents; that took 3 requests",
+        "gave up after 3 requests: connection reset while asking for ACME",
+        "the error carries a note: resilix: price gave up after 3 attempts (attempts)",
+        "not retried, 0 requests: a symbol is written in capitals: 'acme'",
+    ],
+    "02_sharing_a_breaker.py": [
+        "closed: answer to GET /price/ACME",
+        "closed: GET /price/ACME: connection refused",
+        "open: GET /price/ACME: connection refused",
+        (
+            "circuit 'quotes' is open (consecutive failures): next probe in 30 s; the call was not made; "
+            "0 requests made, retry_after=30 s"
+        ),
+        "half a minute later the probe succeeds: answer to GET /history/ACME; the breaker is closed",
+    ],
+    "03_a_pipeline.py": [
+        (
+            "outermost first: fallback(<str>, on=(RejectedError, OSError)) > timeout(5) > "
+            "retry(on=OSError, attempts=3) > CircuitBreaker('orders', closed) > Bulkhead('orders', 0/20) > timeout(2)"
+        ),
+        "worst case: 3 attempts per call, 5 s",
+        "100 callers were answered: 'unknown, please look again later'",
+        "the service that is down had to bear 10 requests; 3 attempts each would have been 300",
+        "the breaker is open; 97 attempts were refused",
+    ],
+    "04_async.py": [
+        "8 answers, and never more than 2 requests at once",
+        "report did not finish within 0.05 s: 0 requests go on, 1 failure counted",
+        "a caller left: 1 failure as before, 2 of 2 places free",
+    ],
+    "05_deadlines.py": [
+        "one item: 12 left; 1.6 s remain for the rest of the request",
+        "3 of 5 attempts, 2.0 s: another wait would pass the deadline",
+        "the caller sees the real error: table: connection reset [resilix: stock gave up after 3 attempts (deadline)]",
+        "no time left before the deadline to start stock; the call was not made; 0 requests made",
+    ],
+    "06_fallback_types.py": [
+        "value:  4217 or None",
+        "call:   99.5",
+        "handle: Unavailable(reason='ConnectionError: connection refused')",
+        "broken fallback: KeyError 'NONE', because of ConnectionError('connection refused')",
+    ],
+    "07_your_own_policy.py": [
+        "outermost first: Counted('orders') > retry(on=ConnectionError, attempts=3) > Counted('attempts')",
+        (
+            "order 1000 sent, order 1001 sent; orders ended {'well': 2, 'badly': 0}, "
+            "attempts ended {'well': 2, 'badly': 3}"
+        ),
+    ],
+    "08_watching_events.py": [
+        "  price: attempt 2 in 1.0 s after ConnectionError",
+        "! quotes: closed -> open (consecutive failures)",
+        "  quotes: refused, circuit_open, come back in 29.0 s",
+        "  price: FallbackServed",
+        "call 3 is answered None",
+        "nobody listens any more: None; nothing was said, and nothing was spent on saying it",
+    ],
+    "09_testing_with_virtual_time.py": [
+        "test_waits_five_seconds_between_attempts: passed, and nobody waited",
+        "test_leaves_a_dead_server_alone_for_a_minute: passed, and nobody waited",
+    ],
+}
+
+
+def run(name: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", str(EXAMPLES / name)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=EXAMPLES.parent)
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_example_prints_what_it_teaches(name: str) -> None:
+    """Every line an example is about is printed, in order, and it ends well."""
+    done = run(name)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    for expected in SAYS[name]:
+        assert expected in lines, f"{name} did not print {expected!r} (in this place) but:\n{done.stdout}"
+        lines = lines[lines.index(expected) + 1 :]
+
+
+def test_the_examples_say_nothing_on_stderr_but_what_a_broken_listener_is_logged_with() -> None:
+    """A listener that raises is logged, once, and no other example logs or warns."""
+    for name in SAYS:
+        said = run(name).stderr.splitlines()
+        if name.startswith("08"):
+            assert len(said) == 1
+            assert "raised RuntimeError; resilix goes on without its answer (said once)" in said[0]
+        else:
+            assert said == []
+
+
+def test_every_example_is_listed_and_numbered() -> None:
+    """They read as a course: numbered from 01 without a gap, and none is left untested."""
+    files = sorted(path.name for path in EXAMPLES.glob("*.py"))
+    assert files == sorted(SAYS)
+    assert [int(name[:2]) for name in files] == list(range(1, len(files) + 1))
+    assert all(re.fullmatch(r"\d\d_[a-z_]+\.py", name) for name in files)
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_example_is_short_and_offline(name: str) -> None:
+    """At most 60 lines, and nothing imported that could reach a network."""
+    text = (EXAMPLES / name).read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 60
+    imported = set(re.findall(r"^(?:from|import) (\w+)", text, flags=re.MULTILINE))
+    assert imported <= {"asyncio", "collections", "contextlib", "dataclasses", "resilix", "typing"}
