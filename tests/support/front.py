@@ -20,7 +20,7 @@ def fresh(name: str = "front") -> str:
 
 def breaker(**options: Any) -> CircuitBreaker:
     """A breaker under a name of its own."""
-    return CircuitBreaker(fresh("breaker"), **options)
+    return CircuitBreaker(fresh("front-breaker"), **options)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ def again(**options: Any) -> Any:
 
 
 def slots(**options: Any) -> Bulkhead:
-    return Bulkhead(fresh("slots"), limit=3, **options)
+    return Bulkhead(fresh("front-slots"), limit=3, **options)
 
 
 # (policies, attempts, seconds), each figured out by hand

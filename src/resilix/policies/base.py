@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import functools
 import inspect
-import types
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, Never, ParamSpec, TypeVar, cast, overload
 
 from resilix.errors import ConfigurationError, ResilixWarning
+from resilix.policies.functions import (
+    PLAIN,
+    AnyCallable,
+    is_awaitable,
+    is_coroutine_function,
+    qualified_name,
+    unwrap_partial,
+)
 from resilix.policies.hazards import warnings_for
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Alt = TypeVar("Alt", covariant=True)
-
-AnyCallable = Callable[..., Any]
 
 MYPY = False
 """mypy reads this name as True."""
@@ -26,12 +31,14 @@ class Target:
     """A function about to be wrapped, and what to call it.
 
     Attributes:
+        user: The user's function, as far as it is known when it is wrapped.
         fn: The function, or the shell of the next policy inwards.
         is_async: Whether it is awaited.
         inner: The policies already inside, outermost first.
+        serves_many: Whether each call brings its own function, as the first argument.
     """
 
-    __slots__ = ("_label", "_trampoline", "_user", "fn", "inner", "is_async")
+    __slots__ = ("_label", "fn", "inner", "is_async", "serves_many", "user")
 
     def __init__(
         self,
@@ -39,7 +46,7 @@ class Target:
         *,
         is_async: bool,
         label: str | None = None,
-        trampoline: bool = False,
+        serves_many: bool = False,
         inner: tuple[Any, ...] = (),
         user: AnyCallable | None = None,
     ) -> None:
@@ -47,8 +54,8 @@ class Target:
         self.is_async = is_async
         self.inner = inner
         self._label = label
-        self._trampoline = trampoline
-        self._user = fn if user is None else user
+        self.serves_many = serves_many
+        self.user = fn if user is None else user
 
     def label(self, args: tuple[Any, ...]) -> str:
         """What events and errors call this function: the pipeline's name, else its qualified name."""
@@ -58,11 +65,11 @@ class Target:
 
     def arguments(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The arguments the user's function was called with."""
-        return args[1:] if self._trampoline else args
+        return args[1:] if self.serves_many else args
 
     def function(self, args: tuple[Any, ...]) -> AnyCallable:
         """The user's function, as far as it can be seen from here."""
-        chosen: AnyCallable = args[0] if self._trampoline and args else self._user
+        chosen: AnyCallable = args[0] if self.serves_many and args else self.user
         return chosen
 
     def around(self, shell: AnyCallable, policy: object) -> Target:
@@ -79,20 +86,7 @@ class Target:
 
     def _copy(self, fn: AnyCallable, is_async: bool, label: str | None, inner: tuple[Any, ...]) -> Target:
         # From further out only our shells would be seen.
-        return Target(fn, is_async=is_async, label=label, trampoline=self._trampoline, inner=inner, user=self._user)
-
-
-def unwrap_partial(fn: Any) -> Any:
-    """What a partial calls in the end."""
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    return fn
-
-
-def qualified_name(fn: object) -> str:
-    """The qualified name of a function, through partials and callable objects."""
-    fn = unwrap_partial(fn)
-    return getattr(fn, "__qualname__", None) or type(fn).__qualname__
+        return Target(fn, is_async=is_async, label=label, serves_many=self.serves_many, inner=inner, user=self.user)
 
 
 class Policy(Generic[Alt]):
@@ -208,14 +202,14 @@ class BoundPolicy(Policy[Alt]):
             )
         shell = self._sync_shell
         if shell is None:
-            shell = self._sync_shell = self._bind(Target(_run, is_async=False, trampoline=True))
+            shell = self._sync_shell = self._bind(Target(_run, is_async=False, serves_many=True))
         return cast("R | Alt", shell(fn, *args, **kwargs))
 
     async def acall(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R | Alt:
         """Await ``fn(*args, **kwargs)`` under this policy; see :meth:`Policy.acall`."""
         shell = self._async_shell
         if shell is None:
-            shell = self._async_shell = self._bind(Target(_arun, is_async=True, trampoline=True))
+            shell = self._async_shell = self._bind(Target(_arun, is_async=True, serves_many=True))
         return cast("R | Alt", await shell(fn, *args, **kwargs))
 
 
@@ -292,34 +286,7 @@ def _check_wrappable(policy: object, fn: Any) -> None:
             )
 
 
-def is_coroutine_function(fn: Any) -> bool:
-    """Whether calling ``fn`` gives a coroutine: also through partials, bound methods and callable objects."""
-    plain = getattr(fn, "__func__", fn)
-    if isinstance(plain, types.FunctionType) and not plain.__dict__:
-        return bool(plain.__code__.co_flags & inspect.CO_COROUTINE)  # a tenth of what inspect takes
-    fn = unwrap_partial(fn)
-    if isinstance(fn, type):
-        return False  # calling it makes an instance
-    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
-
-
 # -- sync functions that hand back an awaitable -------------------------------------------------------------------
-
-PLAIN: set[type] = {type(None), bool, int, float, str, bytes, list, dict, tuple, set}
-"""Result types seen so far that cannot be awaited, so that the question is asked once per type."""
-_MOST_PLAIN = 512
-
-
-def is_awaitable(result: object) -> bool:
-    """Whether a sync function's result is work still to be awaited; remembers the types that are not."""
-    kind = type(result)
-    if hasattr(kind, "__await__") or (
-        isinstance(result, types.GeneratorType) and result.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE
-    ):
-        return True
-    if len(PLAIN) < _MOST_PLAIN and kind is not types.GeneratorType:
-        PLAIN.add(kind)
-    return False
 
 
 async def continue_async(

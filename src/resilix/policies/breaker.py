@@ -28,7 +28,8 @@ from resilix.core.settings import (
 from resilix.core.verdict import On, Verdict
 from resilix.errors import CircuitOpenError
 from resilix.events import HUB, CallAdmitted, CallRefused, ProbeAdmitted, Transition, TripObserved
-from resilix.policies.base import PLAIN, AnyCallable, Guard, Target, continue_async, is_awaitable
+from resilix.policies.base import Guard, Target, continue_async
+from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.permit import Permit
 from resilix.policies.registry import REGISTRY
 from resilix.policies.time_left import check_deadline

@@ -17,7 +17,8 @@ from resilix.core.permits import HELD, Hold, PermitQueue
 from resilix.core.verdict import Verdict
 from resilix.errors import BulkheadFullError
 from resilix.events import HUB, CallAdmitted, CallRefused
-from resilix.policies.base import PLAIN, AnyCallable, Guard, Target, continue_async, is_awaitable
+from resilix.policies.base import Guard, Target, continue_async
+from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.permit import Permit
 from resilix.policies.registry import REGISTRY
 from resilix.policies.time_left import refuse_deadline

@@ -9,15 +9,13 @@ from resilix.core.options import checked
 from resilix.core.verdict import Matcher, On
 from resilix.errors import ConfigurationError
 from resilix.events import HUB, FallbackServed
-from resilix.policies.base import (
+from resilix.policies.base import Alt, BoundPolicy, Target, continue_async
+from resilix.policies.functions import (
     PLAIN,
-    Alt,
     AnyCallable,
-    BoundPolicy,
-    Target,
-    continue_async,
     is_awaitable,
     is_coroutine_function,
+    promises_awaitable,
     qualified_name,
 )
 
@@ -57,7 +55,7 @@ class Fallback(BoundPolicy[Alt]):
         other = self._call or self._handle
         if target.is_async:
             return self._bind_async(target)
-        if other is not None and is_coroutine_function(other):
+        if other is not None and is_coroutine_function(other) and not promises_awaitable(target.user):
             raise ConfigurationError(
                 f"fallback: {qualified_name(other)} is a coroutine function, but the function it stands in for is "
                 "not: nobody would await it; write def instead of async def, or make both async"
@@ -66,13 +64,18 @@ class Fallback(BoundPolicy[Alt]):
 
     def _bind_sync(self, target: Target) -> AnyCallable:
         fn, plain = target.fn, PLAIN
+        # Callers that await what comes back must be able to await the answer too.
+        awaited = promises_awaitable(target.user)
 
         def caught(*args: Any, **kwargs: Any) -> Any:
+            nonlocal awaited
             try:
                 result = fn(*args, **kwargs)
             except Exception as error:
                 if not self._answers(target, args, error):
                     raise
+                if awaited:
+                    return self._answer_later(target, args, kwargs, error)
                 try:
                     answer = self._answer(target, args, kwargs, error)
                 except Exception as broken:
@@ -81,6 +84,7 @@ class Fallback(BoundPolicy[Alt]):
                 self._served(target, args, error)
                 return answer
             if type(result) not in plain and is_awaitable(result):
+                awaited = not target.serves_many
                 return continue_async(self, target, result, args, kwargs)
             return result
 
@@ -95,17 +99,22 @@ class Fallback(BoundPolicy[Alt]):
             except Exception as error:
                 if not self._answers(target, args, error):
                     raise
-                try:
-                    answer = self._answer(target, args, kwargs, error)
-                    if (self._call is not None or self._handle is not None) and is_awaitable(answer):
-                        answer = await answer
-                except Exception as broken:
-                    _chain(broken, error)
-                    raise
-                self._served(target, args, error)
-                return answer
+                return await self._answer_later(target, args, kwargs, error)
 
         return caught
+
+    async def _answer_later(
+        self, target: Target, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception
+    ) -> Any:
+        try:
+            answer = self._answer(target, args, kwargs, error)
+            if (self._call is not None or self._handle is not None) and is_awaitable(answer):
+                answer = await answer
+        except Exception as broken:
+            _chain(broken, error)
+            raise
+        self._served(target, args, error)
+        return answer
 
     def _answers(self, target: Target, args: tuple[Any, ...], error: Exception) -> bool:
         try:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Never, TypeVar, overload
 
 from resilix.core.options import checked
 from resilix.errors import ConfigurationError, ResilixWarning
-from resilix.policies.base import Alt, AnyCallable, BoundPolicy, Guard, Policy, Target
+from resilix.policies.base import Alt, BoundPolicy, Guard, Policy, Target
+from resilix.policies.functions import AnyCallable
 from resilix.policies.hazards import flatten, hazards_of, kind_of, warnings_for
 
 A1 = TypeVar("A1")

@@ -14,8 +14,9 @@ from resilix.core.deadline import DEADLINE
 from resilix.core.options import Seconds, checked, refuse
 from resilix.core.retry_plan import RetryPlan
 from resilix.core.verdict import On
-from resilix.policies.base import PLAIN, AnyCallable, Guard, Target, continue_async, is_awaitable
+from resilix.policies.base import Guard, Target, continue_async
 from resilix.policies.budget import RetryBudget
+from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.retry_call import KIND, AttemptLoop, RetryCall
 from resilix.policies.time_left import check_deadline
 from resilix.runtime import RUNTIME, cancel_requested

@@ -13,7 +13,8 @@ from resilix.core.options import Seconds, checked
 from resilix.core.permits import HELD, Hold
 from resilix.errors import BulkheadFullError, TimeoutExceededError
 from resilix.events import HUB, CallRefused, TimedOut
-from resilix.policies.base import PLAIN, AnyCallable, Guard, Target, continue_async, is_awaitable
+from resilix.policies.base import Guard, Target, continue_async
+from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.time_left import check_deadline
 from resilix.runtime import RUNTIME, Expiry, in_trio
 from resilix.workers import POOL, AbandonedCalls, Job
