@@ -3,7 +3,8 @@
 Nobody listens: one attribute test per call, nothing else. Somebody listens: the event is built and handed
 over in the thread and context of the caller, outside every lock. A listener that raises is counted, logged
 once, and never seen by the caller. A listener may call guarded functions itself: what happens during that is told to
-the other listeners, not to it again, or it would never come to an end.
+the other listeners, not to it again, or it would never come to an end. (A breaker's transition that it causes while it
+is told of another one of the same breaker comes afterwards, to everybody: do not answer every transition with one.)
 
 Example::
 
