@@ -222,9 +222,10 @@ def test_what_is_refused_is_not_left_unawaited() -> None:
         with pytest.raises(BulkheadFullError):
             await slots(as_coroutine(source.anext))()
         place.release()
-        waiting = slots(as_coroutine(Script("fine").anext))()  # made while there was a place …
-        with slots.acquire(), pytest.raises(BulkheadFullError):
-            await waiting  # … and awaited when there is none
+        for shape in (as_coroutine, as_object):
+            waiting = slots(shape(source.anext))()  # made while there was a place …
+            with slots.acquire(), pytest.raises(BulkheadFullError):
+                await waiting  # … and awaited when there is none
 
     asyncio.run(main())
     assert source.calls == []

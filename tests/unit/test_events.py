@@ -6,6 +6,9 @@ import asyncio
 import dataclasses
 import functools
 import logging
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -53,6 +56,12 @@ KINDS = [
 ]  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def nothing_logged_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other tests broke does not fill the memory of what was logged."""
+    monkeypatch.setattr(events.HUB, "logged", set())
+
+
 def down(*args: Any) -> Any:
     raise ConnectionError("down")
 
@@ -68,11 +77,8 @@ def _fields(event: Any) -> dict[str, Any]:
 
 def test_the_kinds_of_event_are_known() -> None:
     """A new kind of event needs a test here."""
-    found = [
-        value
-        for value in vars(events).values()
-        if isinstance(value, type) and issubclass(value, Event) and not value.__subclasses__()
-    ]
+    found = {value for value in vars(events).values() if isinstance(value, type) and issubclass(value, Event)}
+    found -= {Event, events.ErrorEvent}
     assert sorted(found, key=lambda kind: kind.__name__) == KINDS
 
 
@@ -425,6 +431,16 @@ def test_a_new_subscription_is_logged_anew(caplog: pytest.LogCaptureFixture) -> 
     assert len(caplog.records) == 3
 
 
+def test_the_memory_of_what_was_logged_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    """Ever new names do not fill it; they are still counted."""
+    hub = events.Hub()
+    with caplog.at_level(logging.DEBUG, "resilix"):
+        for number in range(400):
+            hub.hook_failed("retry", f"function {number}", "on", LookupError())
+    assert hub.hook_errors == 400
+    assert len(hub.logged) == len(caplog.records) <= 256
+
+
 def test_an_interrupt_in_a_listener_is_not_swallowed() -> None:
     """Ctrl-C while a listener runs is Ctrl-C."""
 
@@ -539,6 +555,29 @@ def test_listeners_come_and_go_from_many_threads() -> None:
     for thread in threads:
         thread.join()
     assert events.HUB.listeners == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_can_subscribe() -> None:
+    """Although another thread of the parent held the hub's lock at that moment."""
+    code = """
+import os, sys, threading
+from resilix import events
+held, done = threading.Event(), threading.Event()
+def hold():
+    with events.HUB._lock:
+        held.set()
+        done.wait()
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+child = os.fork()
+if child == 0:
+    threading.Timer(20, lambda: os._exit(9)).start()
+    events.subscribe(print)()
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 # -- costs and secrets -----------------------------------------------------------------------------------------

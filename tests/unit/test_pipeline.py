@@ -110,6 +110,7 @@ def test_repr_reads_like_the_code() -> None:
         "pipeline(fallback(None, on=ConnectionError), retry(on=ConnectionError, attempts=3), "
         f"CircuitBreaker({quotes.name!r}, closed), timeout(2))"
     )
+    assert (guard.name, pipeline(guard, name="outer").name) == (None, "outer")
     assert repr(pipeline(pipeline(timeout_(1.0)), name="inner")) == "pipeline(pipeline(timeout(1)), name='inner')"
 
 

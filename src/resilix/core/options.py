@@ -137,7 +137,7 @@ def flag(owner: str, option: str, value: Any) -> bool:
 def function(owner: str, option: str, value: Any, takes: str) -> Callable[..., Any]:
     """Read a function option."""
     if not callable(value):
-        raise refuse(owner, option, value, "it must be a function", f"write {option}=lambda {takes}: …")
+        raise refuse(owner, option, value, "it must be a function", f"write {option}=lambda{takes and ' ' + takes}: …")
     return value  # type: ignore[no-any-return]
 
 

@@ -101,6 +101,10 @@ class RetryPlan:
     ) -> None:
         for option, value in (("on", on), ("on_result", on_result), ("wait", wait), ("stop", stop)):
             _refuse_async(option, value)
+        if on == () and on_result is None:
+            raise options.refuse(
+                OWNER, "on", on, "it names nothing, so nothing would be retried", "write on=ConnectionError, say"
+            )
         self._on = Matcher(OWNER, "on", on)
         self.on_result = None if on_result is None else options.function(OWNER, "on_result", on_result, "result")
         self.within = math.inf if within is None else options.duration(OWNER, "within", within)

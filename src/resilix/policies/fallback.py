@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, overload
 
-from resilix.core.options import checked
-from resilix.core.verdict import Matcher, On
+from resilix.core.options import checked, refuse
+from resilix.core.verdict import Matcher, On, refuse_async
 from resilix.errors import ConfigurationError
 from resilix.events import HUB, FallbackServed
 from resilix.policies.base import Alt, BoundPolicy, Target, continue_async
@@ -201,4 +201,9 @@ def fallback(
                 f"fallback({name}={type(one).__name__}): it must be a function; to answer with a value, write "
                 "fallback(value, on=…)"
             )
+    refuse_async("fallback", "on", on)
+    if on == ():
+        raise refuse(
+            "fallback", "on", on, "it names nothing, so it would never answer", "write on=ConnectionError, say"
+        )
     return Fallback(value, call, handle, on)

@@ -217,7 +217,10 @@ def _instead(policy: Any, members: list[Any]) -> str:
     if shown in VERBS:
         return f"call it first: {VERBS[shown]}"
     if callable(policy):
-        return f"a pipeline takes policies, and guards functions afterwards: @pipeline(retry(on=…), …) above {shown}"
+        return (
+            "a pipeline is made of policies and guards functions afterwards: "
+            f"write @pipeline(retry(on=…), …) above {shown}"
+        )
     return BLOCKS.get(type(policy).__name__, 'write retry(on=…), CircuitBreaker("quotes"), timeout(2.0), …')
 
 
