@@ -157,9 +157,10 @@ def test_zero_and_none_mean_what_the_guide_says() -> None:
         with pytest.raises(ConnectionError):
             at_once()
         assert time.sleeps == [0.0]
-        for slots in (Bulkhead("max_wait 0", limit=1), Bulkhead("queue 0", limit=1, max_wait=None, queue=0)):
-            with slots.acquire(), pytest.raises(BulkheadFullError):
+        for slots in (Bulkhead("max_wait 0", limit=1), Bulkhead("queue 0", limit=1, max_wait=5.0, queue=0)):
+            with slots.acquire(), pytest.raises(BulkheadFullError) as refused:
                 slots.acquire()
+            assert (refused.value.waited, time.now()) == (0.0, 0.0)
         with deadline(0), pytest.raises(DeadlineExpiredError):
             at_once()
         probing = CircuitBreaker("open_for 0", consecutive=1, open_for=lambda opening: 0)
