@@ -428,6 +428,7 @@ def test_a_new_subscription_is_logged_anew(caplog: pytest.LogCaptureFixture) -> 
             fallback(None, on=ConnectionError).call(down)
             fallback(None, on=ConnectionError).call(down)
             stop()
+            assert events.HUB.logged == set()  # nothing is kept of a listener that is gone
     assert len(caplog.records) == 3
 
 
