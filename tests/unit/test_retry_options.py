@@ -56,7 +56,6 @@ def test_on_is_a_type_a_tuple_a_predicate_or_tenacitys(form: Form, on: Any) -> N
 UNWANTED: list[Any] = [
     ValueError,
     (KeyError, ValueError),
-    (),
     lambda error: isinstance(error, ValueError),
     lambda error: None,
     lambda error: "",
