@@ -81,10 +81,13 @@ class BreakerCore:
                 era = self._transition(self._half_open_era(now, era))
             if era.state is CircuitState.CLOSED:
                 return Ticket(era, now)
-            if era.state is CircuitState.HALF_OPEN and self._free_probes(era) > 0:
+            if era.state is CircuitState.HALF_OPEN:
                 ticket = Ticket(era, now, now + self.settings.probe_lease)
+                # Entered first and counted then: a signal handler that calls in between sees the place taken.
                 era.probes[ticket] = None
-                return ticket
+                if self._free_probes(era) >= 0:
+                    return ticket
+                del era.probes[ticket]
             return Refusal(self._retry_after(era, now), era.reason)
 
     def refused(self) -> None:

@@ -72,7 +72,9 @@ class CountWindow:
             failures.popleft()
         while slow and slow[0] <= first:
             slow.popleft()
-        return Counts(n - first, len(failures), len(slow))
+        failed, slowed = len(failures), len(slow)
+        # A signal handler or the collector may have counted a call since n was read.
+        return Counts(max(n - first, failed, slowed), failed, slowed)
 
     def resize(self, size: int, now: float) -> None:
         """Look back further, or less far; what has been forgotten does not come back."""
