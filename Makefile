@@ -59,5 +59,6 @@ lint: $(VENV)/.dev  ## style and format, without changing anything
 types: $(VENV)/.dev  ## mypy --strict and basedpyright strict, the typing tests included
 	$(BIN)/mypy
 	$(BIN)/basedpyright
+	$(BIN)/basedpyright -p tests/typing/pyrightconfig.json
 
 .PHONY: help demo test test-all bench lint types
