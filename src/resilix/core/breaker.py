@@ -9,7 +9,6 @@
     any ──(open, close, force_open, disable, observe)──▶ as asked
 
 ``docs/breaker-states.md`` has the table of all of it. What an era is stands in ``era.py``.
-
 Closed and quiet, a caller needs only two attributes of the era: ``gate`` is False, so it may go ahead, and
 ``watch`` is False, so a success may just advance ``window.n``. Open, it needs one: ``now < until`` refuses it.
 Everything else comes here, under one lock. No user code runs under it: a duration that a user's function decides
@@ -83,8 +82,7 @@ class BreakerCore:
                 return Ticket(era, now)
             if era.state is CircuitState.HALF_OPEN:
                 ticket = Ticket(era, now, now + self.settings.probe_lease)
-                # Entered first and counted then: a signal handler that calls in between sees the place taken.
-                era.probes[ticket] = None
+                era.probes[ticket] = None  # before counting: a signal handler that calls in between must see it
                 if self._free_probes(era) >= 0:
                     return ticket
                 del era.probes[ticket]
