@@ -12,7 +12,6 @@ from tenacity import retry_if_result, wait_exponential
 
 from resilix import CircuitBreaker, CircuitOpenError, CircuitState, calls, events
 
-
 NUMBERS = itertools.count()
 
 
