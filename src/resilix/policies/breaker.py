@@ -32,7 +32,7 @@ from resilix.policies.base import Guard, Target, continue_async
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.permit import Permit
 from resilix.policies.registry import REGISTRY
-from resilix.policies.time_left import check_deadline
+from resilix.policies.time_left import check_deadline, refuse_deadline
 
 JUDGING = ("on", "ignore", "on_result")
 
@@ -313,8 +313,10 @@ class CircuitBreaker(Guard):
         hub, deadline = HUB, DEADLINE
 
         def guarded(*args: Any, **kwargs: Any) -> Any:
+            if deadline.used and deadline.remaining(SYSTEM.now()) <= 0:
+                refuse_deadline(self.kind, target.label(args), name=self._name)
             era = core.era
-            if era.gate or hub.listeners or deadline.used:
+            if era.gate or hub.listeners:
                 return attended(args, kwargs)
             try:
                 result = fn(*args, **kwargs)
@@ -330,8 +332,6 @@ class CircuitBreaker(Guard):
             return result
 
         def attended(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            if deadline.used:
-                check_deadline(self.kind, target.label(args), name=self._name)
             now = clock.now()
             era = core.era
             until = era.until
@@ -356,8 +356,10 @@ class CircuitBreaker(Guard):
         hub, deadline = HUB, DEADLINE
 
         async def guarded(*args: Any, **kwargs: Any) -> Any:
+            if deadline.used and deadline.remaining(SYSTEM.now()) <= 0:
+                refuse_deadline(self.kind, target.label(args), name=self._name)
             era = core.era
-            if era.gate or hub.listeners or deadline.used:
+            if era.gate or hub.listeners:
                 return await attended(args, kwargs)
             try:
                 result = await fn(*args, **kwargs)
@@ -371,8 +373,6 @@ class CircuitBreaker(Guard):
             return result
 
         async def attended(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            if deadline.used:
-                check_deadline(self.kind, target.label(args), name=self._name)
             now = clock.now()
             era = core.era
             until = era.until
