@@ -2,64 +2,37 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tenacity import retry_if_result, wait_exponential
+from tests.support.breaker import FakeClock, a_breaker, fail, refusal
 
 from resilix import CircuitBreaker, CircuitOpenError, CircuitState, calls, events
-
-NUMBERS = itertools.count()
-
-
-def unique(name: str) -> str:
-    """A name no other live breaker has: that of the last test may still wait for the collector."""
-    return f"{name} {next(NUMBERS)}"
-
-
-class Clock:
-    """A clock moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def boom() -> None:
-    raise ConnectionError
 
 
 def fine() -> str:
     return "answer"
 
 
-def fail(breaker: CircuitBreaker) -> None:
-    with pytest.raises(ConnectionError):
-        breaker.call(boom)
-
-
-def openings(breaker: CircuitBreaker, clock: Clock, count: int) -> list[float]:
+def openings(breaker: CircuitBreaker, clock: FakeClock, count: int) -> list[float]:
     """Fail, wait for the probe, fail it again: how long each opening lasts."""
     lengths = []
     for _ in range(count):
         fail(breaker)
-        with pytest.raises(CircuitOpenError) as refused:
-            breaker.call(fine)
-        assert refused.value.retry_after is not None
-        lengths.append(refused.value.retry_after)
-        clock.now += refused.value.retry_after
+        left = refusal(breaker).retry_after
+        assert left is not None
+        lengths.append(left)
+        clock.advance(left)
     return lengths
 
 
 def test_a_function_of_the_openings_number_decides_and_starts_again_after_closing() -> None:
     """1, 2, 3 while probes fail; 1 again once it was closed."""
-    clock = Clock()
-    breaker = CircuitBreaker(unique("by number"), consecutive=1, open_for=lambda n: 5.0 * n, clock=clock)
+    clock = FakeClock(0.0)
+    breaker = a_breaker(clock, consecutive=1, open_for=lambda n: 5.0 * n)
     assert openings(breaker, clock, 3) == [5.0, 10.0, 15.0]
     assert breaker.call(fine) == "answer"
     assert breaker.state is CircuitState.CLOSED
@@ -68,18 +41,16 @@ def test_a_function_of_the_openings_number_decides_and_starts_again_after_closin
 
 def test_a_tenacity_wait_decides_as_it_would_for_attempts() -> None:
     """wait_exponential(multiplier=5, max=30) gives 5, 10, 20, 30, 30."""
-    clock = Clock()
-    breaker = CircuitBreaker(
-        unique("by wait"), consecutive=1, open_for=wait_exponential(multiplier=5, max=30), clock=clock
-    )
+    clock = FakeClock(0.0)
+    breaker = a_breaker(clock, consecutive=1, open_for=wait_exponential(multiplier=5, max=30))
     assert openings(breaker, clock, 5) == [5.0, 10.0, 20.0, 30.0, 30.0]
 
 
 @pytest.mark.parametrize("broken", [lambda n: 1 / 0, lambda n: -1.0, lambda n: "soon", lambda n: float("nan")])
 def test_a_function_that_fails_leaves_an_opening_of_30_seconds(broken: Callable[[int], Any]) -> None:
     """The breaker opens all the same, and an event tells of the broken function."""
-    clock, seen = Clock(), []
-    breaker = CircuitBreaker(unique("broken"), consecutive=1, open_for=broken, clock=clock)
+    clock, seen = FakeClock(0.0), []
+    breaker = a_breaker(clock, consecutive=1, open_for=broken)
     stop = events.subscribe(seen.append)
     try:
         assert openings(breaker, clock, 1) == [30.0]
@@ -90,8 +61,8 @@ def test_a_function_that_fails_leaves_an_opening_of_30_seconds(broken: Callable[
 
 def test_a_manual_opening_does_not_advance_the_number() -> None:
     """It lasts as long as the next opening by itself would, and that one is still the first."""
-    clock = Clock()
-    breaker = CircuitBreaker(unique("manual"), consecutive=1, open_for=lambda n: 5.0 * n, clock=clock)
+    clock = FakeClock(0.0)
+    breaker = a_breaker(clock, consecutive=1, open_for=lambda n: 5.0 * n)
     breaker.open(reason="maintenance")
     assert (breaker.snapshot().retry_after, breaker.snapshot().reason) == (5.0, "maintenance")
     clock.now = 5.0
@@ -101,8 +72,8 @@ def test_a_manual_opening_does_not_advance_the_number() -> None:
 
 def test_a_probe_is_admitted_exactly_when_the_opening_is_over_and_not_before() -> None:
     """4.999 s refuse, 5.000 s admit; until then it reads open."""
-    clock = Clock()
-    breaker = CircuitBreaker(unique("exact"), consecutive=1, open_for=5.0, clock=clock)
+    clock = FakeClock(0.0)
+    breaker = a_breaker(clock, consecutive=1, open_for=5.0)
     fail(breaker)
     clock.now = 4.999
     with pytest.raises(CircuitOpenError):
@@ -117,8 +88,8 @@ def test_a_probe_is_admitted_exactly_when_the_opening_is_over_and_not_before() -
 
 def test_the_rates_of_the_moment_of_opening_stay_while_it_is_open() -> None:
     """Late outcomes and time change nothing that is published."""
-    clock = Clock()
-    breaker = CircuitBreaker(unique("frozen"), consecutive=None, window=calls(4), on=ConnectionError, clock=clock)
+    clock = FakeClock(0.0)
+    breaker = a_breaker(clock, consecutive=None, window=calls(4), on=ConnectionError)
     late = breaker.acquire()
     for _ in range(2):
         breaker.call(fine)
@@ -134,11 +105,11 @@ def test_the_rates_of_the_moment_of_opening_stay_while_it_is_open() -> None:
 
 def test_a_tenacity_predicate_on_results_counts_results() -> None:
     """retry_if_result names results that are failures; a predicate that raises makes them ignored."""
-    breaker = CircuitBreaker(unique("results"), on=retry_if_result(lambda result: result == "sorry"), consecutive=2)
+    breaker = a_breaker(on=retry_if_result(lambda result: result == "sorry"), consecutive=2)
     assert breaker.call(lambda: "sorry") == "sorry"
     assert breaker.call(fine) == "answer"
     assert (breaker.snapshot().calls, breaker.snapshot().failures) == (2, 1)
-    picky = CircuitBreaker(unique("picky"), on=retry_if_result(lambda result: result > 3), consecutive=2)
+    picky = a_breaker(on=retry_if_result(lambda result: result > 3), consecutive=2)
     assert picky.call(fine) == "answer"
     assert (picky.snapshot().calls, picky.snapshot().ignored) == (0, 1)
 
@@ -155,7 +126,7 @@ def test_a_predicate_that_hands_back_a_coroutine_gives_no_verdict() -> None:
         made.append(_later(result))
         return made[-1]
 
-    breaker = CircuitBreaker(unique("lazy"), on_result=lazy)
+    breaker = a_breaker(on_result=lazy)
     assert breaker.call(fine) == "answer"
     assert (breaker.snapshot().calls, breaker.snapshot().ignored) == (0, 1)
     made[0].close()
@@ -164,8 +135,8 @@ def test_a_predicate_that_hands_back_a_coroutine_gives_no_verdict() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_probes_of_the_parent_do_not_block_a_forked_child() -> None:
     """What the hook of os.register_at_fork does: the child has its probe free, and the parent's outcome is an echo."""
-    clock = Clock()
-    breaker = CircuitBreaker(unique("forked"), consecutive=1, open_for=1.0, clock=clock)
+    clock = FakeClock(0.0)
+    breaker = a_breaker(clock, consecutive=1, open_for=1.0)
     fail(breaker)
     clock.now = 1.0
     parents = breaker.acquire()
