@@ -1,4 +1,4 @@
-"""Run the benchmarks: ``python -m benchmarks [--quick] [--json FILE] [--picture FILE]``."""
+"""Run the benchmarks: ``python -m benchmarks [--quick] [--json FILE] [--picture FILE] [--markdown FILE]``."""
 
 from __future__ import annotations
 
@@ -11,18 +11,33 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import GROUPS, Group
-from benchmarks.costs import import_seconds, memory_per_breaker, thread_scaling
-from benchmarks.report import Results, draw, group_lines, judge, machine, say, scaling_lines
+from benchmarks.costs import CALLS, import_seconds, memory_per_breaker, thread_scaling
+from benchmarks.report import (
+    Results,
+    closing,
+    cost_lines,
+    draw,
+    group_lines,
+    headline,
+    judge,
+    machine,
+    markdown,
+    say,
+    scaling_lines,
+)
+
+ROUNDS, QUICK = 200, 30
 
 
 def rows_of(group: Group, rounds: int) -> list[dict[str, Any]]:
     """Measure a group, in a process of its own if it asks for one."""
-    if group.alone:
-        command = [sys.executable, "-m", "benchmarks", "--only", group.name, "--rounds", str(rounds), "--raw"]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        rows: list[dict[str, Any]] = json.loads(done.stdout)
-        return rows
-    return _measure(group, rounds)
+    if not group.alone:
+        return _measure(group, rounds)
+    command = [sys.executable, "-m", "benchmarks", "--only", group.name, "--rounds", str(rounds), "--raw"]
+    # Its errors go where ours go.
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    return rows
 
 
 def _measure(group: Group, rounds: int) -> list[dict[str, Any]]:
@@ -33,32 +48,22 @@ def _measure(group: Group, rounds: int) -> list[dict[str, Any]]:
     return rows
 
 
-def run(rounds: int, *, extras: bool) -> Results:
+def run(rounds: int) -> Results:
     """Measure everything and print it as it comes."""
     results: Results = {"machine": machine(), "rounds": rounds, "groups": {}}
-    where = results["machine"]
-    say(
-        f"Python {where['python']} on {where['system']}, {where['cores']} cores, load {where['load']}, {where['date']}",
-        f"{rounds} rounds of about 1 ms a variant, interleaved; ratio: median over the yardstick in the same round",
-    )
+    say(*headline(results))
     for number, group in enumerate(GROUPS, 1):
-        say(f"\n[{number}/{len(GROUPS)}] {group.name} …")
+        say(f"\n[{number}/{len(GROUPS)}] {group.name}{', in a process of its own' if group.alone else ''} …")
         results["groups"][group.name] = rows_of(group, rounds)
         say(*group_lines(group.name, results["groups"][group.name]))
-    if extras:
-        say("\nthreads, memory, import …")
-        scaling = thread_scaling(max(3, rounds // 10))
-        results["threads"] = {name: {str(n): share for n, share in shares.items()} for name, shares in scaling.items()}
-        say(*scaling_lines(results["threads"]))
-        results["memory_bytes_per_breaker"] = memory_per_breaker()
-        results["import_seconds"] = import_seconds(max(5, rounds // 8))
-        say(
-            f"\nan idle breaker takes {results['memory_bytes_per_breaker']:.0f} bytes",
-            "a fresh interpreter takes "
-            + ", ".join(
-                f"{seconds * 1e3:.0f} ms to import {name}" for name, seconds in results["import_seconds"].items()
-            ),
-        )
+    say("\nthreads …")
+    # A short run only shows that it works.
+    results["threads"] = thread_scaling(min(12, max(3, rounds // 10)), CALLS if rounds >= QUICK else CALLS // 50)
+    say(*scaling_lines(results["threads"]), "\nmemory, import …")
+    results["memory_bytes_per_breaker"] = memory_per_breaker()
+    results["import_seconds"] = import_seconds(min(20, max(3, rounds // 5)))
+    results["goals"] = judge(results)
+    say(*cost_lines(results), "\nGoals", *(f"  {line}" for line in results["goals"]), "", closing(results["goals"]))
     return results
 
 
@@ -66,13 +71,16 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds: under a minute")
-    parser.add_argument("--rounds", type=int, default=None, help="rounds a group (default 120, with --quick 30)")
+    parser.add_argument(
+        "--rounds", type=int, default=None, help=f"rounds a group (default {ROUNDS}, with --quick {QUICK})"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the quiet paths there (.png, .svg)")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw quiet and refused paths there (.png, .svg)")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write all tables there")
     parser.add_argument("--only", choices=[group.name for group in GROUPS], help="measure one group, in this process")
     parser.add_argument("--raw", action="store_true", help="with --only: print JSON")
     options = parser.parse_args()
-    rounds = options.rounds if options.rounds is not None else (30 if options.quick else 120)
+    rounds = options.rounds if options.rounds is not None else (QUICK if options.quick else ROUNDS)
     if rounds < 1:
         parser.error(f"--rounds {rounds}: at least one round is needed")
     if options.only:
@@ -80,12 +88,13 @@ def main() -> int:
         rows = _measure(group, rounds)
         say(json.dumps(rows) if options.raw else "\n".join(group_lines(group.name, rows)))
         return 0
-    results = run(rounds, extras=True)
-    results["goals"] = judge(results)
-    say("\nGoals", *(f"  {line}" for line in results["goals"]))
+    results = run(rounds)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
-        say(f"\nfigures: {options.json}")
+        say(f"figures: {options.json}")
+    if options.markdown:
+        options.markdown.write_text(markdown(results) + "\n")
+        say(f"tables: {options.markdown}")
     if options.picture:
         draw(results, options.picture)
         say(f"picture: {options.picture}")

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 
-import anyio
-import tenacity
+from benchmarks.measure import Clock, Errors, Figure, compare
+from benchmarks.parts import (
+    LONG,
+    NEVER,
+    AnyFunction,
+    abare,
+    afails,
+    aidentity,
+    answered,
+    asuspends,
+    bare,
+    count_breaker,
+    fails,
+    four,
+    full,
+    identity,
+    opened,
+    slots,
+    tenacious,
+    three,
+    time_breaker,
+    under_asyncio_timeout,
+    under_fail_after,
+)
+from resilix import RejectedError, deadline, fallback, retry, timeout
 
-from benchmarks.measure import Figure, compare, compare_async, sync_loop
-from resilix import Bulkhead, CircuitBreaker, RejectedError, calls, deadline, fallback, pipeline, retry, timeout
+Variants = dict[str, AnyFunction]
 
-ALWAYS = 10**9
-"""Failures in a row that a breaker of the failing path never reaches."""
+COUNT, TIME = "breaker, count window", "breaker, default (time window)"
+THREE, FOUR = "retry + breaker + bulkhead", "retry + breaker + bulkhead + timeout"
+ATTEMPTS = "3 attempts without a wait"
 
 
 @dataclass(frozen=True)
@@ -23,299 +46,211 @@ class Group:
 
     Attributes:
         name: What the group shows.
-        run: Measures it in so many rounds.
+        variants: Makes them.
         goals: Largest ratio aimed at, by variant.
+        awaited: Whether they are async.
+        expects: What every call of the group may raise.
+        clock: What time means.
+        around: What is entered around all of it.
         alone: Measured in a process of its own, because it changes what others cost.
     """
 
     name: str
-    run: Callable[[int], list[Figure]]
-    goals: dict[str, float]
+    variants: Callable[[], Variants]
+    goals: dict[str, float] = field(default_factory=dict)
+    awaited: bool = False
+    expects: Errors = ()
+    clock: Clock = time.thread_time
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
     alone: bool = False
 
-
-def identity(value: int) -> int:
-    """The function under all sync variants."""
-    return value
-
-
-async def aidentity(value: int) -> int:
-    """The function under all async variants."""
-    return value
+    def run(self, rounds: int) -> list[Figure]:
+        """Measure it."""
+        with self.around():
+            variants = self.variants()
+            return compare(variants, rounds, awaited=self.awaited, expects=self.expects, clock=self.clock)
 
 
-async def asuspends(value: int) -> int:
-    """A function that goes through the event loop once."""
-    await asyncio.sleep(0)
-    return value
-
-
-def fails(value: int) -> int:
-    """A function that always fails."""
-    raise ValueError(value)
-
-
-async def afails(value: int) -> int:
-    """The same, async."""
-    raise ValueError(value)
-
-
-def bare(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """The yardstick: a decorator that does nothing."""
-
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return fn(*args, **kwargs)
-
-    return wrapper
-
-
-def abare(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """The yardstick, async."""
-
-    async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return await fn(*args, **kwargs)
-
-    return wrapper
-
-
-class Names:
-    """A fresh name for each noun, so that no two of them warn about each other."""
-
-    count = 0
-
-    @classmethod
-    def new(cls) -> str:
-        """The next name."""
-        cls.count += 1
-        return f"bench-{cls.count}"
-
-
-def count_breaker(**options: Any) -> CircuitBreaker:
-    """A breaker with a window of the last hundred calls."""
-    return CircuitBreaker(Names.new(), window=calls(100), **options)
-
-
-def time_breaker(**options: Any) -> CircuitBreaker:
-    """A breaker as it comes: a window of 30 s."""
-    return CircuitBreaker(Names.new(), **options)
-
-
-def slots() -> Bulkhead:
-    """A bulkhead that is never full."""
-    return Bulkhead(Names.new(), limit=10)
-
-
-def catching(fn: Callable[..., Any]) -> Callable[[], Any]:
-    """A call that expects to fail."""
-
-    def call() -> Any:
-        try:
-            return fn(1)
-        except (ValueError, RejectedError):
-            return None
-
-    return call
-
-
-def acatching(fn: Callable[..., Any]) -> Callable[[], Awaitable[Any]]:
-    """The same, async."""
-
-    async def call() -> Any:
-        try:
-            return await fn(1)
-        except (ValueError, RejectedError):
-            return None
-
-    return call
-
-
-def tenacious(attempts: int) -> Callable[..., Any]:
-    """Tenacity, set to the same job as ours."""
-    return tenacity.retry(
-        stop=tenacity.stop_after_attempt(attempts),
-        wait=tenacity.wait_none(),
-        retry=tenacity.retry_if_exception_type(ValueError),
-        reraise=True,
-    )
-
-
-def _sync(variants: dict[str, Callable[..., Any]], rounds: int) -> list[Figure]:
-    return compare({name: sync_loop(lambda fn=fn: fn(1)) for name, fn in variants.items()}, rounds)
-
-
-def _async(variants: dict[str, Callable[..., Any]], rounds: int) -> list[Figure]:
-    return compare_async({name: (lambda fn=fn: fn(1)) for name, fn in variants.items()}, rounds)
-
-
-def sync_quiet(rounds: int) -> list[Figure]:
+def sync_quiet() -> Variants:
     """Sync calls that succeed."""
-    combined = pipeline(retry(on=ValueError), time_breaker(), slots())
-    return _sync(
-        {
-            "bare wrapper": bare(identity),
-            "breaker, count window": count_breaker()(identity),
-            "breaker, default (time window)": time_breaker()(identity),
-            "retry": retry(on=ValueError)(identity),
-            "bulkhead": slots()(identity),
-            "fallback": fallback(None, on=ValueError)(identity),
-            "retry + breaker + bulkhead": combined(identity),
-            "… with fallback": fallback(None, on=ValueError)(combined(identity)),
-            "tenacity.retry": tenacious(3)(identity),
-        },
-        rounds,
-    )
+    return {
+        "bare wrapper": bare(identity),
+        COUNT: count_breaker()(identity),
+        TIME: time_breaker()(identity),
+        "retry": retry(on=ValueError)(identity),
+        "bulkhead": slots()(identity),
+        "fallback": fallback(None, on=ValueError)(identity),
+        THREE: three(time_breaker())(identity),
+        f"fallback + {THREE}": answered(three(time_breaker()))(identity),
+        "tenacity.retry": tenacious(identity),
+    }
 
 
-def sync_failing(rounds: int) -> list[Figure]:
+def sync_failing() -> Variants:
     """Sync calls that fail in a way that counts."""
-    never = {"consecutive": ALWAYS, "failure_rate": None, "on": ValueError}
-    variants = {
+    return {
         "bare wrapper, failing": bare(fails),
-        "breaker, count window": count_breaker(**never)(fails),
-        "breaker, time window": time_breaker(**never)(fails),
+        COUNT: count_breaker(**NEVER)(fails),
+        TIME: time_breaker(**NEVER)(fails),
         "bulkhead": slots()(fails),
         "fallback, answering": fallback(None, on=ValueError)(fails),
-        "retry, 3 attempts without a wait": retry(on=ValueError, wait=0)(fails),
-        "tenacity.retry, 3 attempts without a wait": tenacious(3)(fails),
+        "retry, for another error": retry(on=OSError)(fails),
+        f"retry, {ATTEMPTS}": retry(on=ValueError, wait=0)(fails),
+        f"{THREE}, {ATTEMPTS}": three()(fails),
+        f"tenacity.retry, {ATTEMPTS}": tenacious(fails),
     }
-    return compare({name: sync_loop(catching(fn)) for name, fn in variants.items()}, rounds)
 
 
-def sync_refused(rounds: int) -> list[Figure]:
+def sync_refused() -> Variants:
     """Sync calls that are refused."""
-    opened, full = time_breaker(), Bulkhead(Names.new(), limit=1)
-    opened.open(for_=86_400)
-    permit = full.acquire()
-    variants = {
+    return {
         "bare wrapper, succeeding": bare(identity),
-        "breaker, open": opened(identity),
-        "bulkhead, full": full(identity),
+        "breaker, open": opened()(identity),
+        "bulkhead, full": full()(identity),
+        "fallback around an open breaker": answered(opened())(identity),
+        f"{THREE}, open": three(opened())(identity),
+        f"{THREE}, full": three(None, full())(identity),
     }
-    figures = compare({name: sync_loop(catching(fn)) for name, fn in variants.items()}, rounds)
-    permit.release()
-    return figures
 
 
-def async_quiet(rounds: int) -> list[Figure]:
+def async_quiet() -> Variants:
     """Async calls that succeed without suspending."""
-    three = pipeline(retry(on=ValueError), time_breaker(), slots())
-    four = pipeline(retry(on=ValueError), time_breaker(), slots(), timeout(5.0))
-
-    async def asyncio_timeout(value: int) -> int:
-        async with asyncio.timeout(5.0):
-            return await aidentity(value)
-
-    async def anyio_fail_after(value: int) -> int:
-        with anyio.fail_after(5.0):
-            return await aidentity(value)
-
-    return _async(
-        {
-            "bare wrapper": abare(aidentity),
-            "breaker, count window": count_breaker()(aidentity),
-            "breaker, default (time window)": time_breaker()(aidentity),
-            "retry": retry(on=ValueError)(aidentity),
-            "bulkhead": slots()(aidentity),
-            "fallback": fallback(None, on=ValueError)(aidentity),
-            "timeout": timeout(5.0)(aidentity),
-            "asyncio.timeout": asyncio_timeout,
-            "anyio.fail_after": anyio_fail_after,
-            "retry + breaker + bulkhead": three(aidentity),
-            "retry + breaker + bulkhead + timeout": four(aidentity),
-            "tenacity.retry": tenacious(3)(aidentity),
-        },
-        rounds,
-    )
+    return {
+        "bare wrapper": abare(aidentity),
+        COUNT: count_breaker()(aidentity),
+        TIME: time_breaker()(aidentity),
+        "retry": retry(on=ValueError)(aidentity),
+        "bulkhead": slots()(aidentity),
+        "fallback": fallback(None, on=ValueError)(aidentity),
+        "timeout": timeout(LONG)(aidentity),
+        THREE: three(time_breaker())(aidentity),
+        FOUR: four(time_breaker())(aidentity),
+        f"fallback + {FOUR}": answered(four(time_breaker()))(aidentity),
+        "tenacity.retry": tenacious(aidentity),
+        "asyncio.timeout": under_asyncio_timeout(aidentity),
+        "anyio.fail_after": under_fail_after(aidentity),
+    }
 
 
-def async_suspending(rounds: int) -> list[Figure]:
+def async_timeouts() -> Variants:
+    """Three timeouts, against the slowest."""
+    return {
+        "anyio.fail_after": under_fail_after(aidentity),
+        "asyncio.timeout": under_asyncio_timeout(aidentity),
+        "timeout": timeout(LONG)(aidentity),
+    }
+
+
+def async_suspending() -> Variants:
     """Async calls that go through the event loop once."""
-    three = pipeline(retry(on=ValueError), time_breaker(), slots())
-    four = pipeline(retry(on=ValueError), time_breaker(), slots(), timeout(5.0))
-    return _async(
-        {
-            "bare wrapper": abare(asuspends),
-            "breaker, default (time window)": time_breaker()(asuspends),
-            "timeout": timeout(5.0)(asuspends),
-            "retry + breaker + bulkhead": three(asuspends),
-            "retry + breaker + bulkhead + timeout": four(asuspends),
-        },
-        rounds,
-    )
+    return {
+        "bare wrapper": abare(asuspends),
+        TIME: time_breaker()(asuspends),
+        "timeout": timeout(LONG)(asuspends),
+        THREE: three(time_breaker())(asuspends),
+        FOUR: four(time_breaker())(asuspends),
+        "asyncio.timeout": under_asyncio_timeout(asuspends),
+        "anyio.fail_after": under_fail_after(asuspends),
+    }
 
 
-def async_failing(rounds: int) -> list[Figure]:
+def async_failing() -> Variants:
     """Async calls that fail in a way that counts."""
-    never = {"consecutive": ALWAYS, "failure_rate": None, "on": ValueError}
-    variants = {
+    return {
         "bare wrapper, failing": abare(afails),
-        "breaker, time window": time_breaker(**never)(afails),
+        COUNT: count_breaker(**NEVER)(afails),
+        TIME: time_breaker(**NEVER)(afails),
         "bulkhead": slots()(afails),
-        "timeout": timeout(5.0)(afails),
+        "timeout": timeout(LONG)(afails),
         "fallback, answering": fallback(None, on=ValueError)(afails),
-        "retry, 3 attempts without a wait": retry(on=ValueError, wait=0)(afails),
+        "retry, for another error": retry(on=OSError)(afails),
+        f"retry, {ATTEMPTS}": retry(on=ValueError, wait=0)(afails),
+        f"{THREE}, {ATTEMPTS}": three()(afails),
+        f"{FOUR}, {ATTEMPTS}": four()(afails),
+        f"tenacity.retry, {ATTEMPTS}": tenacious(afails),
+        "asyncio.timeout": under_asyncio_timeout(afails),
+        "anyio.fail_after": under_fail_after(afails),
     }
-    return compare_async({name: acatching(fn) for name, fn in variants.items()}, rounds)
 
 
-def async_refused(rounds: int) -> list[Figure]:
+def async_refused() -> Variants:
     """Async calls that are refused."""
-    opened, full = time_breaker(), Bulkhead(Names.new(), limit=1)
-    opened.open(for_=86_400)
-    permit = full.acquire()
-    variants = {
+    return {
         "bare wrapper, succeeding": abare(aidentity),
-        "breaker, open": opened(aidentity),
-        "bulkhead, full": full(aidentity),
+        "breaker, open": opened()(aidentity),
+        "bulkhead, full": full()(aidentity),
+        "fallback around an open breaker": answered(opened())(aidentity),
+        f"{THREE}, open": three(opened())(aidentity),
+        f"{THREE}, full": three(None, full())(aidentity),
+        f"{FOUR}, open": four(opened())(aidentity),
     }
-    figures = compare_async({name: acatching(fn) for name, fn in variants.items()}, rounds)
-    permit.release()
-    return figures
 
 
-def sync_timeout(rounds: int) -> list[Figure]:
-    """Sync timeouts hand the call to a worker thread, and make bulkheads remember who holds a place."""
-    return _sync(
-        {
-            "bare wrapper": bare(identity),
-            "timeout, in a worker thread": timeout(5.0)(identity),
-            "timeout, cooperative": timeout(5.0, cooperative=True)(identity),
-            "bulkhead, beside a sync timeout": slots()(identity),
-        },
-        rounds,
-    )
+def sync_timeout() -> Variants:
+    """Sync timeouts hand the call to a worker thread; what else is in the process pays for it too."""
+    return {
+        "bare wrapper": bare(identity),
+        "timeout, in a worker thread": timeout(LONG)(identity),
+        "timeout, cooperative": timeout(LONG, cooperative=True)(identity),
+        FOUR: four(time_breaker())(identity),
+        f"{THREE}, beside them": three(time_breaker())(identity),
+        "bulkhead, beside them": slots()(identity),
+    }
 
 
-def under_deadline(rounds: int) -> list[Figure]:
+def sync_timeout_failing() -> Variants:
+    """The same with a function that fails."""
+    return {
+        "bare wrapper, failing": bare(fails),
+        "timeout, in a worker thread": timeout(LONG)(fails),
+        "timeout, cooperative": timeout(LONG, cooperative=True)(fails),
+        f"{FOUR}, {ATTEMPTS}": four()(fails),
+    }
+
+
+def under_deadline() -> Variants:
     """Calls inside a deadline: every policy looks at what is left."""
-    with deadline(86_400):
-        return _sync(
-            {
-                "bare wrapper": bare(identity),
-                "breaker, default (time window)": time_breaker()(identity),
-                "retry": retry(on=ValueError)(identity),
-                "bulkhead": slots()(identity),
-            },
-            rounds,
-        )
+    return {
+        "bare wrapper": bare(identity),
+        COUNT: count_breaker()(identity),
+        TIME: time_breaker()(identity),
+        "retry": retry(on=ValueError)(identity),
+        "bulkhead": slots()(identity),
+        THREE: three(time_breaker())(identity),
+    }
 
+
+def async_under_deadline() -> Variants:
+    """The same, async."""
+    return {
+        "bare wrapper": abare(aidentity),
+        TIME: time_breaker()(aidentity),
+        "retry": retry(on=ValueError)(aidentity),
+        "bulkhead": slots()(aidentity),
+        "timeout": timeout(LONG)(aidentity),
+        FOUR: four(time_breaker())(aidentity),
+    }
+
+
+def a_day() -> AbstractContextManager[object]:
+    """A deadline that is far off."""
+    return deadline(86_400)
+
+
+REFUSALS = {"breaker, open": 12.0, "bulkhead, full": 12.0}
+FAILURES: Errors = (ValueError,)
 
 GROUPS = [
-    Group(
-        "sync, quiet",
-        sync_quiet,
-        {"breaker, count window": 2.5, "breaker, default (time window)": 3.5, "retry": 1.8, "bulkhead": 2.0},
-    ),
-    Group("sync, failing", sync_failing, {}),
-    Group("sync, refused", sync_refused, {"breaker, open": 12.0, "bulkhead, full": 12.0}),
-    Group(
-        "async, quiet",
-        async_quiet,
-        {"breaker, count window": 2.0, "breaker, default (time window)": 2.5, "retry": 1.8, "bulkhead": 2.0},
-    ),
-    Group("async, through the loop once", async_suspending, {}),
-    Group("async, failing", async_failing, {}),
-    Group("async, refused", async_refused, {"breaker, open": 12.0, "bulkhead, full": 12.0}),
-    Group("sync timeout (a process of its own)", sync_timeout, {}, alone=True),
-    Group("under a deadline (a process of its own)", under_deadline, {}, alone=True),
+    Group("sync, quiet", sync_quiet, {COUNT: 2.5, TIME: 3.5, "retry": 1.8, "bulkhead": 2.0}),
+    Group("sync, failing", sync_failing, expects=FAILURES),
+    Group("sync, refused", sync_refused, REFUSALS, expects=(RejectedError,)),
+    Group("async, quiet", async_quiet, {COUNT: 2.0, TIME: 2.5, "retry": 1.8, "bulkhead": 2.0}, awaited=True),
+    Group("async, timeouts against anyio.fail_after", async_timeouts, {"timeout": 0.25}, awaited=True),
+    Group("async, through the loop once", async_suspending, awaited=True),
+    Group("async, failing", async_failing, awaited=True, expects=FAILURES),
+    Group("async, refused", async_refused, REFUSALS, awaited=True, expects=(RejectedError,)),
+    Group("sync timeout", sync_timeout, clock=time.perf_counter, alone=True),
+    Group("sync timeout, failing", sync_timeout_failing, expects=FAILURES, clock=time.perf_counter, alone=True),
+    Group("sync, under a deadline", under_deadline, around=a_day, alone=True),
+    Group("async, under a deadline", async_under_deadline, around=a_day, awaited=True, alone=True),
 ]

@@ -12,15 +12,20 @@ import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.cases import Names, bare, count_breaker, identity, time_breaker
+from benchmarks.measure import median_and_spread
+from benchmarks.parts import Names, bare, count_breaker, identity, time_breaker
 from resilix import CircuitBreaker
 
 THREADS = (1, 2, 4, 8)
-CALLS = 40_000
+CALLS = 400_000
+"""Shared out among the threads. Each of eight still outlasts the 5 ms after which the interpreter switches threads."""
+
+Scaling = dict[str, dict[str, dict[str, float]]]
+"""Variant → number of threads → throughput as a share of one thread's, its spread, and calls per second."""
 
 
-def thread_scaling(rounds: int) -> dict[str, dict[int, float]]:
-    """Throughput of several threads on one shared breaker, as a share of one thread's; wall clock."""
+def thread_scaling(rounds: int, calls: int = CALLS) -> Scaling:
+    """Throughput of several threads on one shared object; wall clock."""
     variants = {
         "bare wrapper": bare(identity),
         "breaker, count window": count_breaker()(identity),
@@ -29,33 +34,33 @@ def thread_scaling(rounds: int) -> dict[str, dict[int, float]]:
     seconds: dict[tuple[str, int], list[float]] = {(name, n): [] for name in variants for n in THREADS}
     for _ in range(rounds):
         for name, threads in random.sample(list(seconds), len(seconds)):
-            seconds[name, threads].append(_together(variants[name], threads))
-    return {
-        name: {
-            n: statistics.median(one / many for one, many in zip(seconds[name, 1], seconds[name, n], strict=True))
-            for n in THREADS
-        }
-        for name in variants
-    }
+            seconds[name, threads].append(_together(variants[name], threads, calls // threads))
+    scaling: Scaling = {name: {} for name in variants}
+    for (name, n), many in seconds.items():
+        share, spread = median_and_spread([one / own for one, own in zip(seconds[name, 1], many, strict=True)])
+        pace = calls // n * n / statistics.median(many)
+        scaling[name][str(n)] = {"share": share, "spread": spread, "calls_per_second": pace}
+    return scaling
 
 
-def _together(call: Callable[..., Any], threads: int) -> float:
-    """Seconds for a fixed number of calls, shared out among the threads."""
-    barrier = threading.Barrier(threads + 1)
+def _together(call: Callable[..., Any], threads: int, each: int) -> float:
+    """Seconds from the first thread's first call to the last thread's last."""
+    barrier = threading.Barrier(threads)
+    times: list[tuple[float, float]] = []
 
     def work() -> None:
         barrier.wait()
-        for _ in range(CALLS // threads):
+        begin = time.perf_counter()
+        for _ in range(each):
             call(1)
+        times.append((begin, time.perf_counter()))
 
     crew = [threading.Thread(target=work) for _ in range(threads)]
     for one in crew:
         one.start()
-    barrier.wait()
-    begin = time.perf_counter()
     for one in crew:
         one.join()
-    return time.perf_counter() - begin
+    return max(end for _, end in times) - min(begin for begin, _ in times)
 
 
 def memory_per_breaker(count: int = 500) -> float:
@@ -71,8 +76,8 @@ def memory_per_breaker(count: int = 500) -> float:
     return size
 
 
-def import_seconds(rounds: int) -> dict[str, float]:
-    """Wall seconds of a fresh interpreter that imports this and nothing else; medians, interleaved."""
+def import_seconds(rounds: int) -> dict[str, dict[str, float]]:
+    """Wall seconds of a fresh interpreter that imports this and nothing else; medians and spreads, interleaved."""
     modules = {"nothing": "pass", "tenacity": "import tenacity", "resilix": "import resilix"}
     seconds: dict[str, list[float]] = {name: [] for name in modules}
     for _ in range(rounds):
@@ -80,4 +85,7 @@ def import_seconds(rounds: int) -> dict[str, float]:
             begin = time.perf_counter()
             subprocess.run([sys.executable, "-c", modules[name]], check=True)
             seconds[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(several) for name, several in seconds.items()}
+    return {
+        name: dict(zip(("seconds", "spread"), median_and_spread(several), strict=True))
+        for name, several in seconds.items()
+    }

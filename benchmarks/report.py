@@ -1,104 +1,174 @@
-"""Figures as a table, as JSON and as a picture."""
+"""Figures as tables for a terminal, as Markdown, and as a picture."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import platform
 import sys
+import sysconfig
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 Results = dict[str, Any]
 
+THREADS_GOAL = 0.9
+"""Least share of one thread's throughput that eight of them should reach."""
+
+OTHERS = ("bare", "tenacity", "asyncio", "anyio")
+"""How the names of variants begin that are not ours."""
+
 
 def machine() -> dict[str, Any]:
-    """Where and when this was measured."""
+    """Where and when this was measured, and with what."""
     return {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
+        "profile_guided": "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "libraries": {name: importlib.metadata.version(name) for name in ("tenacity", "anyio")},
     }
+
+
+def headline(results: Results) -> list[str]:
+    """The machine and the run in two lines."""
+    where = results["machine"]
+    libraries = ", ".join(f"{name} {version}" for name, version in where["libraries"].items())
+    built = f"built {'with' if where['profile_guided'] else 'without'} profile-guided optimisation"
+    cores = f"{where['cores']} cores"
+    return [
+        f"{where['implementation']} {where['python']}, {built}; {libraries}; {where['system']}, {cores}.",
+        f"{where['date']}, load {where['load']} at the start; {results['rounds']} rounds of about 1 ms a variant.",
+    ]
+
+
+def verdict(row: dict[str, Any]) -> str:
+    """The goal of a row and whether it is met."""
+    return "" if row["goal"] is None else f"≤ {row['goal']:g} {'met' if row['met'] else 'MISSED'}"
 
 
 def group_lines(name: str, rows: list[dict[str, Any]]) -> list[str]:
     """The table of one group."""
-    lines = [f"\n{name}", f"  {'':44}{'ratio':>8}{'±':>7}{'ns':>9}   goal"]
-    for row in rows:
-        goal = "" if row["goal"] is None else f"≤ {row['goal']:g} {'met' if row['met'] else 'MISSED'}"
-        lines.append(f"  {row['name']:44}{row['ratio']:8.2f}{row['spread']:7.2f}{row['nanoseconds']:9.0f}   {goal}")
-    return lines
-
-
-def scaling_lines(scaling: dict[str, dict[str, float]]) -> list[str]:
-    """The table of thread scaling."""
-    counts = list(next(iter(scaling.values())))
-    lines = [
-        "\nthroughput of threads on one shared object, one thread = 1",
-        "  " + " " * 44 + "".join(f"{n:>8}" for n in counts),
+    lines = [f"\n{name}", f"  {'':64}{'ratio':>8}{'±':>7}{'ns':>9}   goal"]
+    lines += [
+        f"  {row['name']:64}{row['ratio']:8.2f}{row['spread']:7.2f}{row['nanoseconds']:9.0f}   {verdict(row)}"
+        for row in rows
     ]
-    for name, shares in scaling.items():
-        lines.append(f"  {name:44}" + "".join(f"{share:8.2f}" for share in shares.values()))
     return lines
+
+
+def scaling_lines(scaling: dict[str, dict[str, dict[str, float]]]) -> list[str]:
+    """The table of thread scaling."""
+    lines = ["\nthroughput of threads on one shared object: share of one thread's ± spread, and million calls a second"]
+    lines.append("  " + " " * 32 + "".join(f"{n:>20}" for n in next(iter(scaling.values()))))
+    lines += [
+        f"  {name:32}" + "".join(f"{_throughput(one):>20}" for one in shares.values())
+        for name, shares in scaling.items()
+    ]
+    return lines
+
+
+def _throughput(one: dict[str, float]) -> str:
+    return f"{one['share']:.2f} ± {one['spread']:.2f}, {one['calls_per_second'] / 1e6:.2f} M"
+
+
+def cost_lines(results: Results) -> list[str]:
+    """Memory and import in two sentences."""
+    imports = ", ".join(
+        f"{one['seconds'] * 1e3:.0f} ± {one['spread'] * 1e3:.0f} ms to import {name}"
+        for name, one in results["import_seconds"].items()
+    )
+    return [
+        f"An idle breaker takes {results['memory_bytes_per_breaker']:.0f} bytes.",
+        f"A fresh interpreter takes {imports}.",
+    ]
 
 
 def judge(results: Results) -> list[str]:
     """The goals, each with what was measured; those missed say so."""
-    lines: list[str] = []
-    for name, rows in results["groups"].items():
-        lines += [
-            f"{'met   ' if row['met'] else 'MISSED'} {name}: {row['name']} {row['ratio']:.2f}, goal ≤ {row['goal']:g}"
-            for row in rows
-            if row["goal"] is not None
-        ]
-    quiet = {row["name"]: row for row in results["groups"].get("async, quiet", [])}
-    if quiet:
-        share = quiet["timeout"]["ratio"] / quiet["anyio.fail_after"]["ratio"]
+    lines = [
+        f"{'met   ' if row['met'] else 'MISSED'} {name}: {row['name']} {row['ratio']:.2f}, goal ≤ {row['goal']:g}"
+        for name, rows in results["groups"].items()
+        for row in rows
+        if row["goal"] is not None
+    ]
+    for name, shares in results.get("threads", {}).items():
+        if name.startswith(OTHERS):
+            continue
+        share, bare = shares["8"]["share"], results["threads"]["bare wrapper"]["8"]["share"]
+        met = "met   " if share >= THREADS_GOAL else "MISSED"
         lines.append(
-            f"{'met   ' if share <= 0.25 else 'MISSED'} async timeout: {share:.3f} of anyio.fail_after, goal ≤ 0.25"
+            f"{met} 8 threads, {name}: {share:.2f} of one thread (bare wrapper {bare:.2f}), goal ≥ {THREADS_GOAL:g}"
         )
-    if "threads" in results:
-        # As a share of what the interpreter itself loses with so many threads.
-        bare = results["threads"]["bare wrapper"]["8"]
-        for name, shares in results["threads"].items():
-            if name != "bare wrapper":
-                met = "met   " if shares["8"] >= 0.9 else "MISSED"
-                lines.append(f"{met} 8 threads, {name}: {shares['8']:.2f} of one (bare wrapper {bare:.2f}), goal ≥ 0.9")
     return lines
 
 
+def closing(goals: list[str]) -> str:
+    """The last line: what was missed, by name."""
+    missed = [line.removeprefix("MISSED ") for line in goals if line.startswith("MISSED")]
+    if not missed:
+        return f"All {len(goals)} goals met."
+    return f"{len(missed)} of {len(goals)} goals missed: " + "; ".join(missed)
+
+
+def markdown(results: Results) -> str:
+    """All tables of one run, for ``benchmarks/README.md``."""
+    lines = headline(results)
+    for name, rows in results["groups"].items():
+        lines += ["", f"**{name}**", "", "| variant | ratio | ± | ns | goal |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {row['name']} | {row['ratio']:.2f} | {row['spread']:.2f} | {row['nanoseconds']:.0f} | {verdict(row)} |"
+            for row in rows
+        ]
+    counts = list(next(iter(results["threads"].values())))
+    lines += ["", "**threads on one shared object: share of one thread's throughput ± spread, calls a second**", ""]
+    lines += ["| threads | " + " | ".join(counts) + " |", "|---" * (len(counts) + 1) + "|"]
+    lines += [
+        f"| {name} | " + " | ".join(_throughput(one) for one in shares.values()) + " |"
+        for name, shares in results["threads"].items()
+    ]
+    lines += ["", *cost_lines(results), "", "```", *results["goals"], "", closing(results["goals"]), "```"]
+    return "\n".join(lines)
+
+
 def draw(results: Results, path: Path) -> None:
-    """A bar for each variant of the quiet paths, on a logarithmic axis, with the goals as marks."""
+    """A bar for each variant of the quiet and refused paths, on a logarithmic axis, with the goals as marks."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    shown = [name for name in ("sync, quiet", "async, quiet") if name in results["groups"]]
-    figure, axes = plt.subplots(len(shown), 1, figsize=(8, 3.4 * len(shown)), layout="constrained")
-    for axis, name in zip(list(axes) if len(shown) > 1 else [axes], shown, strict=True):
-        rows = list(reversed(results["groups"][name]))
-        ours = [not row["name"].startswith(("tenacity", "asyncio", "anyio", "bare")) for row in rows]
-        colours = ["#0072b2" if own else "#999999" for own in ours]
-        axis.barh([row["name"] for row in rows], [row["ratio"] for row in rows], color=colours)
-        for index, row in enumerate(rows):
-            beyond = max(row["ratio"], row["goal"] or 0.0)
-            axis.text(beyond * 1.08, index, f"{row['ratio']:.2f}", va="center", fontsize=8)
-            if row["goal"] is not None:
-                axis.plot([row["goal"]] * 2, [index - 0.4, index + 0.4], color="#d55e00", linewidth=2)
-        axis.set_xscale("log")
-        axis.xaxis.set_major_formatter("{x:g}")
-        axis.set_xlim(0.8, max(row["ratio"] for row in rows) * 2)
-        axis.set_title(f"{name} path", loc="left", fontsize=10)
-        axis.set_xlabel("times a wrapper that does nothing (logarithmic); orange: goal")
-        axis.tick_params(labelsize=8)
+    shown = ["sync, quiet", "async, quiet", "sync, refused", "async, refused"]
+    heights = [len(results["groups"][name]) + 2 for name in shown]
+    figure, axes = plt.subplots(
+        len(shown), 1, figsize=(8.5, 0.27 * sum(heights)), height_ratios=heights, sharex=True, layout="constrained"
+    )
+    for axis, name in zip(axes, shown, strict=True):
+        _bars(axis, list(reversed(results["groups"][name])))
+        axis.set_title(name, loc="left", fontsize=10)
+    axes[0].set_xscale("log")
+    axes[0].xaxis.set_major_formatter("{x:g}")
+    axes[0].set_xlim(0.8, 2 * max(row["ratio"] for name in shown for row in results["groups"][name]))
+    axes[-1].set_xlabel("times the cost of a wrapper that does nothing (logarithmic); orange: goal", fontsize=9)
     where = results["machine"]
     figure.suptitle(f"Cost of a call, Python {where['python']}, {where['cores']} cores, {where['date']}", fontsize=11)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=100)
     plt.close(figure)
+
+
+def _bars(axis: Any, rows: list[dict[str, Any]]) -> None:
+    colours = ["#999999" if row["name"].startswith(OTHERS) else "#0072b2" for row in rows]
+    axis.barh([row["name"] for row in rows], [row["ratio"] for row in rows], color=colours)
+    for index, row in enumerate(rows):
+        beyond = max(row["ratio"], row["goal"] or 0.0)
+        axis.text(beyond * 1.06, index, f"{row['ratio']:.2f}", va="center", fontsize=8)
+        if row["goal"] is not None:
+            axis.plot([row["goal"]] * 2, [index - 0.4, index + 0.4], color="#d55e00", linewidth=2)
+    axis.tick_params(labelsize=8)
 
 
 def say(*lines: str) -> None:
