@@ -23,7 +23,7 @@ from __future__ import annotations
 import inspect
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -69,10 +69,13 @@ class ErrorEvent(Event):
     Attributes:
         error: The exception itself, or ``None`` when a result was judged a failure. Not in ``repr``.
         error_type: The exception's type name, or "result".
+        attributes: What the transport of an HTTP request adds, under OpenTelemetry's names
+            ("http.request.method", "http.request.resend_count", "http.response.status_code", …); else empty.
     """
 
     error: BaseException | None = field(repr=False, compare=False)
     error_type: str
+    attributes: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,8 +67,9 @@ def down(*args: Any) -> Any:
 
 
 def facts(event: Any) -> dict[str, Any]:
-    """The fields of an event, its error aside."""
-    return {key: value for key, value in _fields(event).items() if key not in ("error", "policy", "name")}
+    """The fields of an event, its error and the attributes of HTTP requests aside."""
+    left_out = ("error", "policy", "name", "attributes")
+    return {key: value for key, value in _fields(event).items() if key not in left_out}
 
 
 def _fields(event: Any) -> dict[str, Any]:

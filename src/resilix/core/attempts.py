@@ -61,8 +61,20 @@ class Attempts:
         self._hook_error = hook_error
         self._hint: float | None = None
 
-    def wanted(self, outcome: Outcome, now: float) -> bool:
-        """Whether this outcome may be retried at all. A predicate that raises means no."""
+    def wanted(self, outcome: Outcome, now: float, ruled: Callable[[Answer], Answer] | None = None) -> bool:
+        """Whether this outcome may be retried at all. A predicate that raises means no.
+
+        Args:
+            outcome: What the attempt ended with.
+            now: The time.
+            ruled: Has the last word, given what the options of the retry say.
+        """
+        wanted = self._asked(outcome, now)
+        if ruled is not None:
+            wanted, self._hint = ruled(Answer(wanted, self._hint))
+        return wanted
+
+    def _asked(self, outcome: Outcome, now: float) -> bool:
         plan, state, error = self._plan, self._state, outcome.error
         self._hint = None
         self._note(outcome, now)

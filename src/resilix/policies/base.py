@@ -18,6 +18,7 @@ from resilix.policies.functions import (
     unwrap_partial,
 )
 from resilix.policies.hazards import warnings_for
+from resilix.policies.outcomes import Outcomes
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,9 +37,10 @@ class Target:
         is_async: Whether it is awaited.
         inner: The policies already inside, outermost first.
         serves_many: Whether each call brings its own function, as the first argument.
+        outcomes: What its maker knows about its outcomes, for a retry around it; ``None`` for an ordinary function.
     """
 
-    __slots__ = ("_label", "fn", "inner", "is_async", "serves_many", "user")
+    __slots__ = ("_label", "fn", "inner", "is_async", "outcomes", "serves_many", "user")
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class Target:
         serves_many: bool = False,
         inner: tuple[Any, ...] = (),
         user: AnyCallable | None = None,
+        outcomes: Outcomes | None = None,
     ) -> None:
         self.fn = fn
         self.is_async = is_async
@@ -56,6 +59,7 @@ class Target:
         self._label = label
         self.serves_many = serves_many
         self.user = fn if user is None else user
+        self.outcomes = outcomes
 
     def label(self, args: tuple[Any, ...]) -> str:
         """What events and errors call this function: the pipeline's name, else its qualified name."""
@@ -86,7 +90,15 @@ class Target:
 
     def _copy(self, fn: AnyCallable, is_async: bool, label: str | None, inner: tuple[Any, ...]) -> Target:
         # From further out only our shells would be seen.
-        return Target(fn, is_async=is_async, label=label, serves_many=self.serves_many, inner=inner, user=self.user)
+        return Target(
+            fn,
+            is_async=is_async,
+            label=label,
+            serves_many=self.serves_many,
+            inner=inner,
+            user=self.user,
+            outcomes=self.outcomes,
+        )
 
 
 class Policy(Generic[Alt]):

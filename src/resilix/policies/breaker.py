@@ -305,6 +305,22 @@ class CircuitBreaker(Guard):
         if self._core.changes:
             self._flush()
 
+    def _begin(self) -> Era | Ticket:
+        """Admit a call that goes on when the function has returned (a streamed answer); give the proof to _end."""
+        era = self._core.era
+        return self._admit(self._clock.now()) if era.gate or HUB.listeners else era
+
+    def _end(self, proof: Era | Ticket, verdict: Verdict) -> None:
+        """Say how a call begun by hand ended; once only."""
+        if isinstance(proof, Ticket):
+            self._settle(proof, verdict)
+        elif verdict is Verdict.SUCCESS and not (
+            proof.watch or (proof.timed and self._clock.now() >= proof.window.edge)
+        ):
+            proof.window.n += 1
+        else:
+            self._report(proof, verdict)
+
     def _bind(self, target: Target) -> AnyCallable:
         return self._bind_async(target) if target.is_async else self._bind_sync(target)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextvars import Token
-from types import TracebackType
-from typing import Any, Never, Self
+from typing import Any, Never
 
 from resilix.clock import SYSTEM
 from resilix.core import options
@@ -14,7 +12,6 @@ from resilix.core.breaker import GIL
 from resilix.core.deadline import DEADLINE
 from resilix.core.options import Seconds, checked
 from resilix.core.permits import HELD, Hold, PermitQueue
-from resilix.core.verdict import Verdict
 from resilix.errors import BulkheadFullError
 from resilix.events import HUB, CallAdmitted, CallRefused
 from resilix.policies.base import Guard, Target, continue_async
@@ -121,7 +118,7 @@ class Bulkhead(Guard):
             DeadlineExpiredError: The deadline around this call leaves no time to wait for one.
         """
         hold = Hold(self._queue)
-        place = _Place(hold)
+        place = Place(hold)
         try:
             self._enter(hold, self._name)
         except BaseException:
@@ -138,7 +135,7 @@ class Bulkhead(Guard):
                 await fetch("ACME")
         """
         hold = Hold(self._queue)
-        place = _Place(hold)
+        place = Place(hold)
         try:
             await self._aenter(hold, self._name)
         except BaseException:
@@ -254,6 +251,43 @@ class Bulkhead(Guard):
         if HUB.listeners:
             HUB.emit(CallAdmitted(policy=self.kind, name=self._name))
 
+    def _begin(self, label: str) -> Hold | PermitQueue:
+        """Take a place for a call that goes on when the function has returned; give the proof to _end."""
+        queue = self._queue
+        if GIL and queue.free > 0 and not HUB.listeners:
+            queue.free -= 1
+            return queue
+        hold = Hold(queue)
+        try:
+            self._enter(hold, label)
+        except BaseException:
+            hold.drop()
+            raise
+        return hold
+
+    async def _abegin(self, label: str) -> Hold | PermitQueue:
+        """The same, async."""
+        queue = self._queue
+        if GIL and queue.free > 0 and not HUB.listeners:
+            return self._begin(label)
+        hold = Hold(queue)
+        try:
+            await self._aenter(hold, label)
+        except BaseException:
+            hold.drop()
+            raise
+        return hold
+
+    @staticmethod
+    def _end(proof: Hold | PermitQueue) -> None:
+        """Give the place of a call begun by hand back; once only."""
+        if isinstance(proof, Hold):
+            proof.drop()
+        elif proof.waiting:
+            proof.give_back()
+        else:
+            proof.free += 1
+
     def _take(self, hold: Hold, label: str) -> bool:
         """Take a free place. False when there is none and the caller may wait for one."""
         if DEADLINE.used and DEADLINE.remaining(SYSTEM.now()) <= 0:
@@ -301,25 +335,3 @@ class Bulkhead(Guard):
         # Calls of the parent give their places back to the queue they took them from.
         parents, self._queue = self._queue, PermitQueue(self._queue.limit, self._queue.queue)
         parents.orphan()
-
-
-class _Place(Permit):
-    """A permit whose ``with`` block holds the place for the calls it makes, abandoned ones included."""
-
-    __slots__ = ("_hold", "_tokens")
-
-    def __init__(self, hold: Hold) -> None:
-        super().__init__(lambda verdict: hold.drop(), lambda error: Verdict.IGNORED)
-        self._hold = hold
-        self._tokens: list[Token[tuple[Hold, ...]]] = []
-
-    def __enter__(self) -> Self:
-        self._tokens.append(HELD.push(self._hold))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._tokens:  # ExitStack.push() leaves without having entered
-            HELD.pop(self._tokens.pop())
-        super().__exit__(kind, error, traceback)

@@ -74,6 +74,7 @@ class Retry(Guard):
         fn, plan, plain, deadline = target.fn, self._plan, PLAIN, DEADLINE
         budget = plan.budget
         careful, timed = plan.judges_results, plan.needs_start
+        plain_result = None if target.outcomes is None else target.outcomes.plain
 
         def retried(*args: Any, **kwargs: Any) -> Any:
             started = self._start(target, args) if timed or deadline.used else 0.0
@@ -87,7 +88,7 @@ class Retry(Guard):
             else:
                 if type(result) not in plain and is_awaitable(result):
                     return continue_async(self, target, result, args, kwargs)
-                if not careful:
+                if not careful or (plain_result is not None and plain_result(result)):
                     if budget is not None and budget.level < budget.tokens:
                         budget.give(1)
                     return result
@@ -95,6 +96,7 @@ class Retry(Guard):
                 wait = call.returned(result)
                 if wait is None:
                     return result
+                call.drop(result)
             return again(call, wait, args, kwargs)
 
         def again(call: RetryCall, wait: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -114,6 +116,7 @@ class Retry(Guard):
                     following = call.returned(result)
                     if following is None:
                         return result
+                    call.drop(result)
                 wait = following
 
         return retried
@@ -122,6 +125,7 @@ class Retry(Guard):
         fn, plan, deadline = target.fn, self._plan, DEADLINE
         budget = plan.budget
         careful, timed = plan.judges_results, plan.needs_start
+        plain_result = None if target.outcomes is None else target.outcomes.plain
 
         async def retried(*args: Any, **kwargs: Any) -> Any:
             started = self._start(target, args) if timed or deadline.used else 0.0
@@ -133,7 +137,7 @@ class Retry(Guard):
                 if wait is None:
                     raise
             else:
-                if not careful:
+                if not careful or (plain_result is not None and plain_result(result)):
                     if budget is not None and budget.level < budget.tokens:
                         budget.give(1)
                     return result
@@ -141,6 +145,7 @@ class Retry(Guard):
                 wait = call.returned(result, cancelled=cancel_requested())
                 if wait is None:
                     return result
+                await call.adrop(result)
             return await _again(fn, call, wait, args, kwargs)
 
         return retried
@@ -162,6 +167,7 @@ async def _again(fn: AnyCallable, call: RetryCall, wait: float, args: tuple[Any,
             following = call.returned(result, cancelled=cancel_requested())
             if following is None:
                 return result
+            await call.adrop(result)
         wait = following
 
 

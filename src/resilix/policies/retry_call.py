@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -23,7 +24,7 @@ NOTE: Final = "resilix: "
 class RetryCall:
     """One call that did not end with its first attempt: asks the core and tells the listeners."""
 
-    __slots__ = ("_attempts", "_label", "_last", "_plan")
+    __slots__ = ("_args", "_attempts", "_label", "_last", "_outcomes", "_plan")
 
     def __init__(
         self,
@@ -42,6 +43,8 @@ class RetryCall:
 
         self._label = label
         self._plan = plan
+        self._args = args
+        self._outcomes = None if target is None else target.outcomes
         self._attempts = Attempts(plan, started, hook_error, state)
         self._last: Outcome | None = None
 
@@ -61,6 +64,16 @@ class RetryCall:
         budget = self._plan.budget
         if budget is not None:
             budget.give(1 if self._attempts.number == 1 else budget.cost)
+
+    def drop(self, result: Any) -> None:
+        """The result will not reach the caller: tell its maker."""
+        if self._outcomes is not None:
+            self._outcomes.dropped(self._args, result)
+
+    async def adrop(self, result: Any) -> None:
+        """The same, async."""
+        if self._outcomes is not None:
+            await self._outcomes.adropped(self._args, result)
 
     def overslept(self) -> bool:
         """Whether the deadline passed during the wait, which may take longer than it should: no attempt then."""
@@ -89,7 +102,9 @@ class RetryCall:
     def _after(self, outcome: Outcome, cancelled: bool) -> float | None:
         attempts, now = self._attempts, SYSTEM.now()
         made, decision = attempts.number, DONE
-        if attempts.wanted(outcome, now):
+        outcomes, args = self._outcomes, self._args
+        ruled = None if outcomes is None else partial(outcomes.ruled, args, outcome.error, outcome.result)
+        if attempts.wanted(outcome, now, ruled):
             if HUB.listeners:
                 HUB.emit(AttemptFailed(attempt=made, **self._facts(outcome)))
             deadline = DEADLINE.moment()
@@ -101,7 +116,7 @@ class RetryCall:
                     HUB.emit(RetryScheduled(attempt=made + 1, wait=decision.wait, **self._facts(outcome)))
                 return decision.wait
             self._given_up(outcome, made, decision.reason)
-        elif outcome.error is None:
+        elif outcome.error is None and (outcomes is None or outcomes.good(outcome.result)):
             self.done()
         attempts.end()
         return None
@@ -115,7 +130,10 @@ class RetryCall:
     def _facts(self, outcome: Outcome) -> dict[str, Any]:
         error = outcome.error
         kind = "result" if error is None else type(error).__name__
-        return {"policy": KIND, "name": self._label, "error": error, "error_type": kind}
+        facts: dict[str, Any] = {"policy": KIND, "name": self._label, "error": error, "error_type": kind}
+        if self._outcomes is not None:
+            facts["attributes"] = self._outcomes.attributes(self._args, outcome.result)
+        return facts
 
 
 def _add_note(error: Exception, note: str) -> None:
