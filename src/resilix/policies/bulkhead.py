@@ -17,6 +17,7 @@ from resilix.events import HUB, CallAdmitted, CallRefused
 from resilix.policies.base import Guard, Target, continue_async
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.permit import Permit
+from resilix.policies.place import Place
 from resilix.policies.registry import REGISTRY
 from resilix.policies.time_left import refuse_deadline
 from resilix.runtime import ThreadParker, async_parker
