@@ -45,4 +45,7 @@ class Until(float):
 
     def allowed(self) -> float:
         """Seconds that an operation which starts now may take; zero when it may not start."""
-        return min(float(self), self.left())
+        left = self.moment - SYSTEM.now()
+        if left <= 0.0:
+            return 0.0
+        return left if left < self else float(self)
