@@ -1,0 +1,301 @@
+"""One request on its way: what its attempts share, and what each of them is sent with."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from resilix.clock import SYSTEM
+from resilix.core.deadline import DEADLINE
+from resilix.errors import RejectedError
+from resilix.http.bodies import replayable
+from resilix.http.conduct import Conduct, Counters
+from resilix.http.idempotency import HEADER, has_key, new_key
+from resilix.http.library import Library
+from resilix.http.retry_after import parse_retry_after
+from resilix.http.rules import IDEMPOTENT_METHODS, Exchange, Failure, Ruling, ask, failure_of
+from resilix.http.streams import Body
+from resilix.http.until import Until
+from resilix.policies.time_left import refuse_deadline
+
+if TYPE_CHECKING:
+    from resilix.http.pool import PoolGuard
+
+PHASES = ("connect", "read", "write", "pool")
+INFINITE = math.inf
+
+
+@dataclass(slots=True, kw_only=True)
+class ClientCall:
+    """One call of a client of ours, which may take several requests (redirects, auth).
+
+    Attributes:
+        source: The policies of that client; others' requests made meanwhile are not part of this call.
+        whole: The client will read the whole body anyway.
+        moment: When the call must be over, body included.
+        key: The idempotency key of the call, once it has one.
+    """
+
+    source: object
+    whole: bool
+    moment: float
+    key: str | None = None
+
+
+CLIENT_CALL: ContextVar[ClientCall | None] = ContextVar("resilix_client_call", default=None)
+"""The client call that the running code is part of."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Port:
+    """The inner transport and how it is handled.
+
+    Attributes:
+        library: Whose transport it is.
+        inner: The transport.
+        guard: Stands in front of its pool, where the pool needs it.
+        obeys: Whether it holds an ``Until``; else async attempts are cancelled, and sync ones cannot be bounded.
+    """
+
+    library: Library
+    inner: Any
+    guard: PoolGuard | None
+    obeys: bool
+
+
+class Call:
+    """What the attempts of one request share.
+
+    Attributes:
+        port: Where the attempts go.
+        conduct: How the transport behaves.
+        counters: Where attempts are counted.
+        label: What events call it.
+        request: The request as the caller made it; never changed.
+        attempts: How many were made.
+        total: When everything must be over, the body included.
+        limit: When the attempt under way must be over.
+        timeouts: The phase timeouts the attempt was sent with, if they are ours.
+        left: Seconds the attempt was given; infinite without a bound.
+        whole: Whether the body is read within the attempt.
+        body: The body of the last answer, while it is open.
+    """
+
+    __slots__ = (
+        "_client_call", "_idempotent", "_key", "_replayable", "_ruled", "attempts", "body", "conduct", "counters",
+        "label", "left", "limit", "port", "request", "timeouts", "total", "whole",
+    )  # fmt: skip
+
+    def __init__(
+        self, port: Port, conduct: Conduct, counters: Counters, label: str, request: Any, outer: ClientCall | None
+    ) -> None:
+        self.port = port
+        self.conduct = conduct
+        self.counters = counters
+        self.label = label
+        self.request = request
+        self.attempts = 0
+        self.limit = INFINITE
+        self.timeouts: dict[str, Any] | None = None
+        self.left = INFINITE
+        self.body: Body | None = None
+        self._client_call = outer
+        if outer is not None:
+            self.whole = outer.whole
+            self.total = outer.moment
+        else:
+            self.whole = False
+            self.total = INFINITE if conduct.within == INFINITE else SYSTEM.now() + conduct.within
+        self._idempotent: bool | None = None
+        self._replayable = replayable(request)
+        self._ruled: tuple[object, Ruling] | None = None
+        self._key: str | None = None
+        if conduct.idempotency_key is not None:
+            self._key = self._own_key(conduct)
+
+    def _own_key(self, conduct: Conduct) -> str | None:
+        request, outer = self.request, self._client_call
+        if request.method in IDEMPOTENT_METHODS or has_key(request.headers):
+            return None
+        if outer is None:
+            return new_key(conduct.idempotency_key)
+        if outer.key is None:
+            outer.key = new_key(conduct.idempotency_key)
+        return outer.key
+
+    # -- an attempt goes out -------------------------------------------------------------------------------
+
+    def prepared(self) -> Any:
+        """The request as the next attempt sends it: a shallow copy, where it differs from the caller's."""
+        self.body = None
+        self._ruled = None
+        conduct = self.conduct
+        moment = min(self.total, self.limit)
+        if DEADLINE.used:
+            moment = min(moment, DEADLINE.moment())
+        if conduct.attempt_timeout < INFINITE or moment < INFINITE:
+            now = SYSTEM.now()
+            moment = min(moment, now + conduct.attempt_timeout)
+            left = moment - now
+            if left <= 0:
+                refuse_deadline("http", self.label)
+        else:
+            left = INFINITE
+        self.left = left
+        self.attempts += 1
+        self.counters.count_attempt()
+        request = _clone(self.request)
+        extensions = request.extensions
+        extensions["resilix.attempt"] = self.attempts
+        if left < INFINITE or self.port.obeys:
+            self.timeouts = _bounded(extensions.get("timeout"), left, moment, obeys=self.port.obeys)
+            extensions["timeout"] = self.timeouts
+        if self._key is not None or conduct.attempt_header is not None or conduct.deadline_header is not None:
+            self._add_headers(request, left)
+        return request
+
+    def _add_headers(self, request: Any, left: float) -> None:
+        conduct = self.conduct
+        headers = request.headers.copy()
+        if self._key is not None:
+            headers[HEADER] = self._key
+        if conduct.attempt_header is not None:
+            headers[conduct.attempt_header] = str(self.attempts)
+        if conduct.deadline_header is not None and left < INFINITE:
+            headers[conduct.deadline_header] = str(int(left * 1000))
+        request.headers = headers
+
+    def head_arrived(self) -> float:
+        """The attempt is over, but its body may go on: until when."""
+        moment = self.total
+        if DEADLINE.used:
+            moment = min(moment, DEADLINE.moment())
+        self.move(moment)
+        return moment
+
+    def move(self, moment: float) -> None:
+        """Have everything the attempt still does be over at another moment."""
+        if self.timeouts is not None:
+            for until in self.timeouts.values():
+                if until is not None:
+                    until.moment = moment
+
+    def too_late(self) -> Exception:
+        """The library's own error for what did not end in time."""
+        return self.port.library.body_timeout(self.request)
+
+    def bound(self, seconds: float, *, total: bool) -> Callable[[], None]:
+        """Bound what follows; call what comes back when it is over.
+
+        Args:
+            seconds: From now on.
+            total: Everything, bodies included; otherwise each attempt up to its head.
+        """
+        moment = SYSTEM.now() + seconds
+        if not total:
+            before, self.limit = self.limit, min(self.limit, moment)
+            return partial(setattr, self, "limit", before)
+        self.total = min(self.total, moment)
+        return partial(DEADLINE.restore, DEADLINE.narrow(moment))
+
+    # -- what an outcome means -----------------------------------------------------------------------------
+
+    @property
+    def replayable(self) -> bool:
+        """Whether the body can be sent again; known before the first attempt."""
+        return self._replayable
+
+    def idempotent(self) -> bool:
+        """Whether sending it twice is as good as once: by its method, by a key, or because the caller says so."""
+        if self._idempotent is None:
+            request = self.request
+            self._idempotent = (
+                request.method in IDEMPOTENT_METHODS
+                or self._key is not None
+                or has_key(request.headers)
+                or request.extensions.get("resilix.idempotent") is True
+            )
+        return self._idempotent
+
+    def ruling(self, error: Exception | None, response: Any) -> Ruling:
+        """What the rules say about the outcome of the attempt; asked once for each."""
+        outcome = response if error is None else error
+        if self._ruled is None or self._ruled[0] is not outcome:
+            self._ruled = (outcome, ask(self.conduct.classify, self._exchange(error, response)))
+        return self._ruled[1]
+
+    def _exchange(self, error: Exception | None, response: Any) -> Exchange:
+        return Exchange(
+            request=self.request,
+            method=self.request.method,
+            idempotent=self.idempotent(),
+            response=response,
+            status=None if response is None else response.status_code,
+            error=error,
+            failure=None if error is None else failure_of(error, self.port.library.module),
+            retry_after=None if response is None else _asked_wait(response),
+            attempt=self.attempts,
+        )
+
+    def may_resend(self, error: Exception | None) -> bool:
+        """Whether another attempt can do no harm, whatever a policy wishes."""
+        if error is not None and (
+            isinstance(error, RejectedError)
+            or failure_of(error, self.port.library.module) in (Failure.CONNECT, Failure.POOL)
+        ):
+            return True  # it was not sent
+        return self.idempotent()
+
+    def attributes(self, response: Any) -> Mapping[str, object]:
+        """What listeners are told, under OpenTelemetry's names."""
+        url = self.request.url
+        facts: dict[str, object] = {
+            "http.request.method": self.request.method,
+            "http.request.resend_count": self.attempts - 1,
+            "server.address": url.host,
+        }
+        if url.port is not None:
+            facts["server.port"] = url.port
+        if response is not None:
+            facts["http.response.status_code"] = response.status_code
+        return facts
+
+
+def _clone(request: Any) -> Any:
+    """A shallow copy with extensions of its own. Copying through the constructor costs 20 µs and reads the headers."""
+    clone = object.__new__(type(request))
+    clone.__dict__.update(request.__dict__)
+    clone.extensions = dict(request.extensions)
+    return clone
+
+
+def _bounded(timeouts: Any, left: float, moment: float, *, obeys: bool) -> dict[str, Any]:
+    """The phase timeouts of an attempt: the caller's own where they are shorter, all of them aware of the moment.
+
+    The pause between two chunks of a body is not bounded by the attempt, which ends with the head.
+    """
+    bounded: dict[str, Any] = {}
+    made: Until | None = None
+    for phase in PHASES:
+        seconds = timeouts.get(phase) if timeouts else None
+        if seconds is None:
+            seconds = INFINITE
+        if left < seconds and (phase != "read" or not obeys):
+            seconds = left
+        if seconds == INFINITE and phase != "read":
+            bounded[phase] = None
+        else:
+            if made is None or made != seconds:
+                made = Until(seconds, moment)
+            bounded[phase] = made
+    return bounded
+
+
+def _asked_wait(response: Any) -> float | None:
+    lines = response.headers.get_list("retry-after")
+    return parse_retry_after(lines, time.time()) if lines else None

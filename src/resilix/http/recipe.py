@@ -1,0 +1,167 @@
+"""How the policies of one key are made, and the checks of what a user wrote for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from inspect import signature
+from typing import Any, Final, TypeAlias
+
+from resilix.core import options
+from resilix.core.era import CircuitState
+from resilix.core.options import refuse
+from resilix.core.settings import read_settings
+from resilix.http.conduct import Conduct
+from resilix.http.shells import shells_of
+from resilix.http.source import Route
+from resilix.policies.base import Policy
+from resilix.policies.breaker import CircuitBreaker
+from resilix.policies.budget import RetryBudget
+from resilix.policies.bulkhead import Bulkhead
+from resilix.policies.retry import Retry, retry
+
+OWNER: Final = "standard"
+NO_OPTIONS: Final[Mapping[str, Any]] = {}
+"""The policy with the options it has by itself."""
+JUDGED_BY_RULES: Final = ("on", "ignore", "on_result")
+"""Options of a breaker that the HTTP rules take the place of."""
+
+BreakerOption: TypeAlias = Mapping[str, Any] | Callable[[str], CircuitBreaker] | None
+BudgetOption: TypeAlias = Mapping[str, Any] | RetryBudget | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """The policies of one key.
+
+    Attributes:
+        key: The key, an origin by default.
+        breaker: Its breaker, if there is one.
+        bulkhead: Its bulkhead, if there is one.
+        budget: Its retry budget, if there is one.
+        policies: All of them, outermost first.
+        route: The same, ready to run.
+    """
+
+    key: str
+    breaker: CircuitBreaker | None
+    bulkhead: Bulkhead | None
+    budget: RetryBudget | None
+    policies: tuple[Policy[Any], ...]
+    route: Route = field(repr=False)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it must not be forgotten: its breaker is not closed, or calls are under way."""
+        if self.breaker is not None and self.breaker.state is not CircuitState.CLOSED:
+            return True
+        return self.bulkhead is not None and (self.bulkhead.in_use > 0 or self.bulkhead.waiting > 0)
+
+
+def _everything(response: object) -> bool:
+    """Every answer is looked at; the HTTP rules decide."""
+    return True
+
+
+class Recipe:
+    """How the policies of one key are made."""
+
+    def __init__(
+        self,
+        conduct: Conduct,
+        *,
+        attempts: int,
+        wait: Any,
+        limit: int | None,
+        max_wait: float,
+        budget: BudgetOption,
+        breaker: BreakerOption,
+    ) -> None:
+        self.conduct = conduct
+        self.attempts = attempts
+        self.wait = wait
+        self.limit = limit
+        self.max_wait = max_wait
+        self.budget = budget
+        self.breaker = breaker
+
+    def check(self, name: str) -> None:
+        """Try the options out, so that a mistake is seen where it was written.
+
+        Raises:
+            ConfigurationError: One of them cannot mean anything sensible.
+        """
+        if self.limit is not None:
+            options.whole(OWNER, "limit", self.limit, least=1, why="with no place no call could ever run")
+        if self.max_wait and self.limit is None:
+            raise refuse(
+                OWNER, "max_wait", self.max_wait, "there is nothing to wait for without a limit", "write limit=20 too"
+            )
+        _check_option("budget", self.budget, RetryBudget, 'budget={"tokens": 500, "cost": 14}')
+        if not callable(self.breaker):
+            _check_option("breaker", self.breaker, None, 'breaker={"consecutive": 5, "open_for": 10.0}')
+            for option in JUDGED_BY_RULES:
+                if self.breaker is not None and option in self.breaker:
+                    raise refuse(
+                        OWNER,
+                        "breaker",
+                        self.breaker,
+                        f"what counts is decided by the HTTP rules, not by {option}",
+                        "write classify=… to change the rules",
+                    )
+            if self.breaker is not None:
+                _check_breaker(self.breaker)
+        self._retry(self._budget(f"{name} (check)"))
+
+    def make(self, name: str, key: str) -> KeyState:
+        """Make the policies of one key."""
+        budget, breaker = self._budget(name), self._breaker(name, key)
+        bulkhead = None if self.limit is None else Bulkhead(name, limit=self.limit, max_wait=self.max_wait)
+        policies: list[Policy[Any]] = []
+        if self.attempts > 1:
+            policies.append(self._retry(budget))
+        policies += [one for one in (breaker, bulkhead) if one is not None]
+        route = Route(name, *shells_of(policies, self.conduct, name))
+        return KeyState(key, breaker, bulkhead, budget, tuple(policies), route)
+
+    def _retry(self, budget: RetryBudget | None) -> Retry:
+        return retry(on=Exception, on_result=_everything, attempts=self.attempts, wait=self.wait, budget=budget)
+
+    def _budget(self, name: str) -> RetryBudget | None:
+        if self.attempts == 1 or self.budget is None or isinstance(self.budget, RetryBudget):
+            return self.budget if isinstance(self.budget, RetryBudget) else None
+        return RetryBudget(name, **self.budget)
+
+    def _breaker(self, name: str, key: str) -> CircuitBreaker | None:
+        if self.breaker is None:
+            return None
+        if not callable(self.breaker):
+            return CircuitBreaker(name, **self.breaker)
+        made: object = self.breaker(key)
+        if not isinstance(made, CircuitBreaker):
+            raise refuse(
+                OWNER,
+                "breaker",
+                self.breaker,
+                f"for {key!r} it gave {made!r}, which is no breaker",
+                "write breaker=lambda key: CircuitBreaker(key)",
+            )
+        return made
+
+
+def _check_option(option: str, value: object, shared: type | None, example: str) -> None:
+    if value is None or isinstance(value, Mapping) or (shared is not None and isinstance(value, shared)):
+        return
+    either = f" or a {shared.__name__}" if shared is not None else " or a function that makes one for a key"
+    raise refuse(OWNER, option, value, f"it is a mapping of options{either}, or None for off", f"write {example}")
+
+
+def _check_breaker(chosen: Mapping[str, Any]) -> None:
+    """Read the options as a breaker would. Making one to see would enter its name among the live ones."""
+    known = {one.name: one.default for one in signature(CircuitBreaker).parameters.values() if one.name != "name"}
+    for option in chosen:
+        if option not in known:
+            options_known = ", ".join(name for name in known if name not in JUDGED_BY_RULES)
+            raise refuse(OWNER, "breaker", chosen, f"there is no option {option}", f"there are {options_known}")
+    read = {**known, **chosen}
+    read_settings(**{name: value for name, value in read.items() if name not in (*JUDGED_BY_RULES, "clock")})

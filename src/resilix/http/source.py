@@ -1,0 +1,96 @@
+"""Where a transport finds the policies of a request: one set for all, or one set for each key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from resilix.core.options import refuse
+from resilix.errors import ConfigurationError
+from resilix.http.conduct import Conduct, Counters
+from resilix.http.shells import AsyncShell, Shell, shells_of
+from resilix.policies.base import Policy
+from resilix.policies.hazards import flatten, kind_of
+
+LABEL = "http"
+"""What events call the requests of policies that have no name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The policies of one key, ready to run.
+
+    Attributes:
+        label: What events call its calls.
+        shell: The sync pipeline.
+        ashell: The async pipeline.
+    """
+
+    label: str
+    shell: Shell
+    ashell: AsyncShell
+
+
+class Source(Protocol):
+    """Finds the policies of a request.
+
+    Attributes:
+        conduct: How the transport behaves besides the policies.
+        counters: What happened so far.
+        retries: The most attempts of one call; 1 without a retry.
+    """
+
+    conduct: Conduct
+    counters: Counters
+    retries: float
+
+    def route(self, request: Any) -> Route:
+        """The policies of a request."""
+        ...
+
+
+class PlainSource:
+    """One policy, for whatever goes through the transport."""
+
+    def __init__(self, policy: Policy[Any]) -> None:
+        flat = flatten((policy,))
+        self.policy = policy
+        self.conduct = Conduct(timed=any(kind_of(one) == "timeout" for one in flat))
+        self.counters = Counters()
+        self.retries = 1.0
+        for one in flat:
+            if kind_of(one) == "retry":
+                self.retries *= one.plan.attempts
+        label = getattr(policy, "name", None) if kind_of(policy) == "pipeline" else None
+        self._route = Route(label or LABEL, *shells_of(flat, self.conduct, label or LABEL))
+
+    def __repr__(self) -> str:
+        return repr(self.policy)
+
+    def route(self, request: Any) -> Route:
+        """The same policies for every request."""
+        return self._route
+
+
+def source_of(owner: str, policy: Any) -> Source:
+    """Read the ``policy`` option of a transport or client.
+
+    Raises:
+        ConfigurationError: It is no policy.
+    """
+    if isinstance(policy, Policy):
+        return PlainSource(policy)
+    if isinstance(getattr(policy, "conduct", None), Conduct):
+        source: Source = policy
+        return source
+    if policy is None:
+        raise ConfigurationError(
+            f'{owner}(policy=None): it guards nothing without one; write policy=standard("quotes")'
+        )
+    raise refuse(
+        owner,
+        "policy",
+        policy,
+        "it is neither standard(…) nor a policy",
+        'write policy=standard("quotes"), or policy=pipeline(retry(on=…), CircuitBreaker("quotes"))',
+    )

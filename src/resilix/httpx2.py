@@ -1,0 +1,162 @@
+"""Policies for httpx2: transports and clients that survive what networks do.
+
+Example::
+
+    from resilix.httpx2 import Client, standard
+
+    with Client(policy=standard("quotes"), base_url="https://quotes.example.com") as client:
+        print(client.get("/ACME").json())
+
+What happens to which request, and why, is in ``docs/http.md``. ``resilix.httpx`` offers the same for httpx.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+try:
+    import httpx2
+except ImportError as missing:  # pragma: no cover - tested in an interpreter of its own
+    raise ImportError("resilix.httpx2 needs httpx2: pip install 'resilix-toolkit[httpx2]'") from missing
+
+from resilix import errors
+from resilix.http import clients, transports
+from resilix.http.library import Library
+from resilix.http.recipe import KeyState
+from resilix.http.rules import Exchange, Failure, Ruling, classify
+from resilix.http.standard import Standard, standard
+from resilix.policies.base import Policy
+
+__all__ = [
+    "AsyncClient", "AsyncTransport", "BulkheadFullError", "CircuitOpenError", "Client", "DeadlineExpiredError",
+    "Exchange", "Failure", "KeyState", "RejectedError", "Ruling", "Standard", "Transport", "classify", "install",
+    "standard",
+]  # fmt: skip
+
+C = TypeVar("C")
+
+
+class RejectedError(errors.RejectedError, httpx2.TransportError):
+    """A refusal by a policy, which is a transport error of httpx2 too."""
+
+
+class CircuitOpenError(errors.CircuitOpenError, RejectedError):
+    """The circuit breaker is open; nothing was sent."""
+
+
+class BulkheadFullError(errors.BulkheadFullError, RejectedError):
+    """All places are taken; nothing was sent."""
+
+
+class DeadlineExpiredError(errors.DeadlineExpiredError, RejectedError, httpx2.TimeoutException):
+    """No time was left to start; nothing was sent."""
+
+
+LIBRARY = Library(
+    httpx2,
+    {
+        errors.CircuitOpenError: CircuitOpenError,
+        errors.BulkheadFullError: BulkheadFullError,
+        errors.DeadlineExpiredError: DeadlineExpiredError,
+        errors.RejectedError: RejectedError,
+    },
+)
+
+
+class Transport(transports.SyncTransport, httpx2.BaseTransport):
+    """A policy around a sync transport of httpx2.
+
+    Example::
+
+        client = httpx2.Client(mounts={"https://quotes.example.com": Transport(standard("quotes"))})
+
+    A client of httpx2 that is given ``transport=`` no longer looks at ``limits``, ``verify``, ``http2`` and the proxies
+    of the environment: give them to the inner transport, or use :class:`Client`, which keeps them.
+
+    Args:
+        policy: ``standard(…)``, or any policy or pipeline. With your own pipeline its options say what is retried and
+            what counts; a request that is not safe to repeat is not repeated all the same.
+        inner: The transport that sends; ``None`` for a new ``httpx2.HTTPTransport()``.
+
+    Raises:
+        ConfigurationError: ``policy`` is none, or ``inner`` is of another library or kind, or cannot be held to the
+            time limits that the policy sets.
+    """
+
+    LIBRARY: ClassVar[Library] = LIBRARY
+
+
+class AsyncTransport(transports.AsyncTransport, httpx2.AsyncBaseTransport):
+    """A policy around an async transport of httpx2, on asyncio and trio; otherwise as :class:`Transport`.
+
+    Example::
+
+        client = httpx2.AsyncClient(transport=AsyncTransport(standard("quotes")))
+    """
+
+    LIBRARY: ClassVar[Library] = LIBRARY
+
+
+class Client(clients.ClientPolicies, httpx2.Client):
+    """``httpx2.Client`` with a policy; everything else is as there, proxies, limits and mounts included.
+
+    Example::
+
+        with Client(policy=standard("quotes"), timeout=5.0) as client:
+            client.get("https://quotes.example.com/ACME")
+
+    A call is one call: its deadline (``within``) holds over redirects, auth round trips, retries, and the body. A body
+    that dies is retried like any other failure, unless it is streamed.
+
+    Args:
+        policy: As for :class:`Transport`.
+        kwargs: Whatever ``httpx2.Client`` takes.
+
+    Raises:
+        ConfigurationError: As :class:`Transport`.
+    """
+
+    TRANSPORT: ClassVar[type[transports.BaseTransport]] = Transport
+
+    if TYPE_CHECKING:
+
+        def send(self, request: httpx2.Request, *, stream: bool = False, **kwargs: Any) -> httpx2.Response:
+            """Send a request made before."""
+            ...
+
+
+class AsyncClient(clients.AsyncClientPolicies, httpx2.AsyncClient):
+    """``httpx2.AsyncClient`` with a policy; otherwise as :class:`Client`.
+
+    Example::
+
+        async with AsyncClient(policy=standard("quotes")) as client:
+            await client.get("https://quotes.example.com/ACME")
+    """
+
+    TRANSPORT: ClassVar[type[transports.BaseTransport]] = AsyncTransport
+
+    if TYPE_CHECKING:
+
+        async def send(self, request: httpx2.Request, *, stream: bool = False, **kwargs: Any) -> httpx2.Response:
+            """Send a request made before."""
+            ...
+
+
+def install(client: C, policy: Standard | Policy[Any]) -> C:
+    """Put a policy into a client that somebody else made, an SDK's say; it is changed in place and returned.
+
+    Example::
+
+        llm = openai.OpenAI(max_retries=0)
+        install(llm, standard("openai", on_reject="response"))
+
+    Args:
+        client: A client of httpx2, sync or async, in use or not; or an SDK's client that keeps one in ``_client``.
+        policy: As for :class:`Transport`.
+
+    Raises:
+        ConfigurationError: It is no such client, or has a policy already.
+    """
+    clients.install(client, policy, sync=Transport, awaited=AsyncTransport)
+    return client
