@@ -83,13 +83,19 @@ class Call:
         timeouts: The phase timeouts the attempt was sent with, if they are ours.
         left: Seconds the attempt was given; infinite without a bound.
         whole: Whether the body is read within the attempt.
+        replayable: Whether the body can be sent again; known before the first attempt.
         body: The body of the last answer, while it is open.
     """
 
-    __slots__ = (
-        "_client_call", "_idempotent", "_key", "_replayable", "_ruled", "attempts", "body", "conduct", "counters",
-        "label", "left", "limit", "port", "request", "timeouts", "total", "whole",
-    )  # fmt: skip
+    # Class attributes rather than slots: most calls never change most of them.
+    attempts = 0
+    limit = INFINITE
+    left = INFINITE
+    timeouts: dict[str, Any] | None = None
+    body: Body | None = None
+    _idempotent: bool | None = None
+    _ruled: tuple[object, Ruling] | None = None
+    _key: str | None = None
 
     def __init__(
         self, port: Port, conduct: Conduct, counters: Counters, label: str, request: Any, outer: ClientCall | None
@@ -99,11 +105,6 @@ class Call:
         self.counters = counters
         self.label = label
         self.request = request
-        self.attempts = 0
-        self.limit = INFINITE
-        self.timeouts: dict[str, Any] | None = None
-        self.left = INFINITE
-        self.body: Body | None = None
         self._client_call = outer
         if outer is not None:
             self.whole = outer.whole
@@ -111,10 +112,7 @@ class Call:
         else:
             self.whole = False
             self.total = INFINITE if conduct.within == INFINITE else SYSTEM.now() + conduct.within
-        self._idempotent: bool | None = None
-        self._replayable = replayable(request)
-        self._ruled: tuple[object, Ruling] | None = None
-        self._key: str | None = None
+        self.replayable = type(request.stream) is port.library.byte_stream or replayable(request)
         if conduct.idempotency_key is not None:
             self._key = self._own_key(conduct)
 
@@ -205,11 +203,6 @@ class Call:
 
     # -- what an outcome means -----------------------------------------------------------------------------
 
-    @property
-    def replayable(self) -> bool:
-        """Whether the body can be sent again; known before the first attempt."""
-        return self._replayable
-
     def idempotent(self) -> bool:
         """Whether sending it twice is as good as once: by its method, by a key, or because the caller says so."""
         if self._idempotent is None:
@@ -279,20 +272,23 @@ def _bounded(timeouts: Any, left: float, moment: float, *, obeys: bool) -> dict[
 
     The pause between two chunks of a body is not bounded by the attempt, which ends with the head.
     """
+    if not timeouts:
+        phase = None if left == INFINITE else Until(left, moment)
+        pause = Until(INFINITE, moment) if obeys or phase is None else phase
+        return {"connect": phase, "read": pause, "write": phase, "pool": phase}
+    made: dict[float, Until | None] = {INFINITE: None}
     bounded: dict[str, Any] = {}
-    made: Until | None = None
-    for phase in PHASES:
-        seconds = timeouts.get(phase) if timeouts else None
+    for phase_name, seconds in timeouts.items():
         if seconds is None:
             seconds = INFINITE
-        if left < seconds and (phase != "read" or not obeys):
+        if left < seconds and (phase_name != "read" or not obeys):
             seconds = left
-        if seconds == INFINITE and phase != "read":
-            bounded[phase] = None
+        if seconds in made:
+            bounded[phase_name] = made[seconds]
         else:
-            if made is None or made != seconds:
-                made = Until(seconds, moment)
-            bounded[phase] = made
+            bounded[phase_name] = made[seconds] = Until(seconds, moment)
+    if bounded.get("read") is None:
+        bounded["read"] = Until(INFINITE, moment)
     return bounded
 
 

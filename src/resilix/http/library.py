@@ -20,18 +20,21 @@ class Library:
         module: ``httpx`` or ``httpx2``.
         name: What it is called.
         refusals: For each of our refusals the class that is a transport error of this library as well.
+        byte_stream: The class of a body that is there as a whole.
         held_stream: The class of a sync body that somebody waits for the end of.
         async_held_stream: The same, async.
         read_stream: The class of a body that has been read already.
         in_memory: Sync transports that do no I/O of their own, so no time limit can or need be held inside them.
     """
 
-    __slots__ = ("async_held_stream", "held_stream", "in_memory", "module", "name", "read_stream", "refusals")
+    __slots__ = ("async_held_stream", "byte_stream", "held_stream", "in_memory", "module", "name", "read_stream", "refusals")
 
     def __init__(self, module: ModuleType, refusals: Mapping[type[RejectedError], type[RejectedError]]) -> None:
         self.module: Any = module
         self.name = module.__name__
         self.refusals = refusals
+        # What bytes, json and forms become; no public name, but the class of any request with such a body.
+        self.byte_stream: type = type(module.Request("POST", "http://resilix.invalid", content=b"x").stream)
         sync_base, async_base = module.SyncByteStream, module.AsyncByteStream
         # The library checks the class of a stream, so each needs its own.
         self.held_stream: Any = type("HeldStream", (HeldStream, sync_base), {"__slots__": ()})

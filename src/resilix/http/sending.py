@@ -27,12 +27,10 @@ def send(call: Call) -> Any:
     response: Any = None
     try:
         response = port.inner.handle_request(request)
-        if response.is_closed:
-            call.head_arrived()
-        elif call.whole and response.status_code < ANSWERED:
+        if not response.is_closed:
+            if not call.whole or response.status_code >= ANSWERED:
+                return _held(call, response, port.library.held_stream)
             _read_whole(call, response)
-        else:
-            return _held(call, response, port.library.held_stream)
     except BaseException:
         if guard is not None:
             guard.leave(None if response is None else response.stream)
@@ -55,12 +53,10 @@ async def asend(call: Call) -> Any:
             response = await port.inner.handle_async_request(request)
         else:
             response = await _within(call, port.inner.handle_async_request, request)
-        if response.is_closed:
-            call.head_arrived()
-        elif call.whole and response.status_code < ANSWERED:
+        if not response.is_closed:
+            if not call.whole or response.status_code >= ANSWERED:
+                return _held(call, response, port.library.async_held_stream)
             await _aread_whole(call, response)
-        else:
-            return _held(call, response, port.library.async_held_stream)
     except BaseException:
         if guard is not None:
             guard.leave(None if response is None else response.stream)
@@ -121,7 +117,7 @@ def _read_whole(call: Call, response: Any) -> None:
             _check(call)
     finally:
         response.stream.close()
-    _put_back(call, response, chunks)
+    response.stream = call.port.library.read_stream(chunks)
 
 
 async def _aread_whole(call: Call, response: Any) -> None:
@@ -139,14 +135,9 @@ async def _aread_whole(call: Call, response: Any) -> None:
             await _within(call, read, response.stream)
     finally:
         await response.stream.aclose()
-    _put_back(call, response, chunks)
+    response.stream = call.port.library.read_stream(chunks)
 
 
 def _check(call: Call) -> None:
     if call.left < INFINITE and SYSTEM.now() >= call.timeouts["read"].moment:  # type: ignore[index]
         raise call.too_late()
-
-
-def _put_back(call: Call, response: Any, chunks: list[bytes], end: Exception | None = None) -> None:
-    call.head_arrived()
-    response.stream = call.port.library.read_stream(chunks, end)

@@ -1,3 +1,4 @@
+# pyright: reportPrivateUsage=false
 """Policies around HTTP: as they are everywhere, but the permits of a breaker or a bulkhead last as long as the body.
 
 A breaker settles at the head when the answer is a failure or counts as nothing; a good answer settles when its body

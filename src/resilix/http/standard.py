@@ -91,7 +91,7 @@ class Standard:
 def _key_function(per: Per) -> Callable[[Any], str]:
     if per is None or per == "origin":
         return lambda request: origin_of(request.url)
-    return per  # type: ignore[return-value]  # checked by standard()
+    return per
 
 
 @checked(OWNER, 'standard("quotes")', method=False)

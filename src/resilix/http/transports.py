@@ -23,6 +23,11 @@ class BaseTransport:
     _source: Source
     _port: Port
 
+    @property
+    def policy(self) -> Source:
+        """The policies around it."""
+        return self._source
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._source!r}, inner={type(self._port.inner).__name__})"
 
@@ -164,5 +169,5 @@ def warn_of_retries(source: Source, inner: Any) -> None:
 
 def _retries_of(inner: Any) -> float:
     if isinstance(inner, BaseTransport):
-        return inner._source.retries - 1
+        return inner.policy.retries - 1
     return float(getattr(getattr(inner, "_pool", None), "_retries", 0) or 0)
