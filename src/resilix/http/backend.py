@@ -109,10 +109,13 @@ class _Wrapper:
 
 
 class _Stream(_Wrapper):
-    """A stream and the time it was connected under.
+    """A stream and the time it was connected under, which bounds the greeting.
 
-    The greeting of a SOCKS proxy is read and written without any timeout, between the connect and the first operation
-    that has one; ``connected`` bounds it.
+    The library talks to a SOCKS proxy without any timeout between the connect and the first operation that has one,
+    and closes nothing when that fails.
+
+    Attributes:
+        connected: What the connect was held to; ``None`` after the greeting.
     """
 
     __slots__ = ("connected",)
@@ -121,13 +124,6 @@ class _Stream(_Wrapper):
         self.inner = inner
         self.errors = errors
         self.connected = connected
-
-    def _known(self, timeout: float | None) -> float | None:
-        """The timeout of an operation, while the stream is fresh."""
-        if timeout is None:
-            return self.connected
-        self.connected = None
-        return timeout
 
     def get_extra_info(self, info: str) -> Any:
         """What the stream knows about itself."""
@@ -145,8 +141,10 @@ class SyncStream(_Stream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Receive some bytes; none at the end."""
-        if self.connected is not None:
-            timeout = self._known(timeout)
+        if timeout is None and self.connected is not None:
+            greeting: bytes = self._greet(self.inner.read, max_bytes, self.errors.ReadTimeout)
+            return greeting
+        self.connected = None
         if type(timeout) is Until:
             timeout = _allowed(timeout, self.errors.ReadTimeout)
         data: bytes = self.inner.read(max_bytes, timeout)
@@ -154,8 +152,10 @@ class SyncStream(_Stream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send all bytes."""
-        if self.connected is not None:
-            timeout = self._known(timeout)
+        if timeout is None and self.connected is not None:
+            self._greet(self.inner.write, buffer, self.errors.WriteTimeout)
+            return
+        self.connected = None
         if type(timeout) is not Until:
             self.inner.write(buffer, timeout)
             return
@@ -178,13 +178,22 @@ class SyncStream(_Stream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> SyncStream:
         """Shake hands; the stream to talk through from then on."""
-        if type(timeout) is Until:
-            try:
+        try:
+            if type(timeout) is Until:
                 timeout = _allowed(timeout, self.errors.ConnectTimeout)
-            except BaseException:
-                self.close()  # as a handshake that fails does
-                raise
-        return SyncStream(self.inner.start_tls(ssl_context, server_hostname, timeout), self.errors)
+            return SyncStream(self.inner.start_tls(ssl_context, server_hostname, timeout), self.errors)
+        except BaseException:
+            self.close()  # nobody else has the socket, and the library closes it after an Exception only
+            raise
+
+    def _greet(self, operate: Any, argument: Any, late: type[Exception]) -> Any:
+        """Read or write before any timeout is known."""
+        assert self.connected is not None
+        try:
+            return operate(argument, _allowed(self.connected, late))
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the socket."""
@@ -200,8 +209,9 @@ class AsyncStream(_Stream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> Coroutine[Any, Any, bytes]:
         """Receive some bytes; none at the end."""
-        if self.connected is not None:
-            timeout = self._known(timeout)
+        if timeout is None and self.connected is not None:
+            return self._greet(self.inner.read, max_bytes, self.errors.ReadTimeout)
+        self.connected = None
         if type(timeout) is Until:
             timeout = _allowed(timeout, self.errors.ReadTimeout)
         reading: Coroutine[Any, Any, bytes] = self.inner.read(max_bytes, timeout)
@@ -209,8 +219,9 @@ class AsyncStream(_Stream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> Coroutine[Any, Any, None]:
         """Send all bytes."""
-        if self.connected is not None:
-            timeout = self._known(timeout)
+        if timeout is None and self.connected is not None:
+            return self._greet(self.inner.write, buffer, self.errors.WriteTimeout)
+        self.connected = None
         if type(timeout) is Until:
             timeout = _allowed(timeout, self.errors.WriteTimeout)
         writing: Coroutine[Any, Any, None] = self.inner.write(buffer, timeout)
@@ -220,13 +231,22 @@ class AsyncStream(_Stream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> AsyncStream:
         """Shake hands; the stream to talk through from then on."""
-        if type(timeout) is Until:
-            try:
+        try:
+            if type(timeout) is Until:
                 timeout = _allowed(timeout, self.errors.ConnectTimeout)
-            except BaseException:
-                await self.aclose()
-                raise
-        return AsyncStream(await self.inner.start_tls(ssl_context, server_hostname, timeout), self.errors)
+            return AsyncStream(await self.inner.start_tls(ssl_context, server_hostname, timeout), self.errors)
+        except BaseException:
+            await self.aclose()  # as above
+            raise
+
+    async def _greet(self, operate: Any, argument: Any, late: type[Exception]) -> Any:
+        """Read or write before any timeout is known."""
+        assert self.connected is not None
+        try:
+            return await operate(argument, _allowed(self.connected, late))
+        except BaseException:
+            await self.aclose()
+            raise
 
     async def aclose(self) -> None:
         """Close the socket."""
@@ -260,7 +280,7 @@ class SyncBackend(_Backend):
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> SyncStream:
         """Connect to a host by name or address."""
         seconds, until = self._connect_time(timeout)
-        if until is None or not _is_plain(self.inner):
+        if until is None or type(self.inner) is not self.errors.SyncBackend:  # somebody's own may know other names
             inner = self.inner.connect_tcp(host, port, timeout=seconds, **options)
         else:
             inner = self._connect_to_any(host, port, until, options)
@@ -315,7 +335,7 @@ class AsyncBackend(_Backend):
         await self.inner.sleep(self._nap(seconds))
 
 
-def _is_plain(inner: Any) -> bool:
-    """Whether a stream or backend is the library's own over one socket, with nothing of somebody else's inside."""
-    kind = type(inner)
-    return kind.__name__ in ("SyncStream", "SyncBackend") and kind.__module__.endswith("._backends.sync")
+def _is_plain(stream: Any) -> bool:
+    """Whether a sync stream is the library's own over one socket; TLS inside TLS is not."""
+    kind = type(stream)
+    return kind.__name__ == "SyncStream" and kind.__module__.endswith("._backends.sync")

@@ -9,8 +9,9 @@ encode/httpcore#658, #830, #1093. httpx2 does not lose any.
 Two remedies, and both are needed. Callers wait for a place before the pool, so that no request waits inside, where
 its end would lose a slot. And after every abnormal end the pool is mended: what no request has is taken out.
 
-What cannot be given back: a socket that was in a local variable of the library when the request was cancelled (between
-the connect and the handshake of TLS or of a SOCKS proxy). It costs no slot and is closed when it is collected.
+What cannot be given back at once: a socket that was in a local variable of the library when the request was cancelled
+(between the connect and the handshake of TLS or of a SOCKS proxy). It costs no slot; ``backend.py`` closes it if it
+has hold of the transport, else the garbage collector does.
 """
 
 from __future__ import annotations
