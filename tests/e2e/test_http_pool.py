@@ -28,7 +28,7 @@ from tests.support.http_pool_storm import (
 
 # The libraries leave sockets and generators to the collector when they are cancelled.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:unclosed:ResourceWarning", "ignore:Async generator 'http:ResourceWarning"
+    "ignore:unclosed:ResourceWarning", "ignore:Async generator:ResourceWarning"
 )
 
 
