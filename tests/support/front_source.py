@@ -22,6 +22,8 @@ FLOORS = {
     "resilix.http": 4,
     "resilix.telemetry": 4,
     "resilix.testing": 4,
+    "resilix.httpx": 5,
+    "resilix.httpx2": 5,
     "resilix.demo": 5,
     "resilix.__main__": 5,
     "resilix": 4,  # the front door: exports what is below it, and nothing below may go through it

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from resilix.core.deadline import DEADLINE
 from resilix.errors import RejectedError
 from resilix.http.bodies import replayable
 from resilix.http.conduct import Conduct, Counters
-from resilix.http.idempotency import HEADER, has_key, new_key
+from resilix.http.idempotency import HEADER, KeyForm, has_key, new_key
 from resilix.http.library import Library
 from resilix.http.retry_after import parse_retry_after
 from resilix.http.rules import IDEMPOTENT_METHODS, Exchange, Failure, Ruling, ask, failure_of
@@ -114,16 +113,16 @@ class Call:
             self.total = INFINITE if conduct.within == INFINITE else SYSTEM.now() + conduct.within
         self.replayable = type(request.stream) is port.library.byte_stream or replayable(request)
         if conduct.idempotency_key is not None:
-            self._key = self._own_key(conduct)
+            self._key = self._own_key(conduct.idempotency_key)
 
-    def _own_key(self, conduct: Conduct) -> str | None:
+    def _own_key(self, form: KeyForm) -> str | None:
         request, outer = self.request, self._client_call
         if request.method in IDEMPOTENT_METHODS or has_key(request.headers):
             return None
         if outer is None:
-            return new_key(conduct.idempotency_key)
+            return new_key(form)
         if outer.key is None:
-            outer.key = new_key(conduct.idempotency_key)
+            outer.key = new_key(form)
         return outer.key
 
     # -- an attempt goes out -------------------------------------------------------------------------------
@@ -219,7 +218,7 @@ class Call:
         """What the rules say about the outcome of the attempt; asked once for each."""
         outcome = response if error is None else error
         if self._ruled is None or self._ruled[0] is not outcome:
-            self._ruled = (outcome, ask(self.conduct.classify, self._exchange(error, response)))
+            self._ruled = (outcome, ask(self.conduct.classify, self._exchange(error, response), self.label))
         return self._ruled[1]
 
     def _exchange(self, error: Exception | None, response: Any) -> Exchange:
@@ -294,4 +293,4 @@ def _bounded(timeouts: Any, left: float, moment: float, *, obeys: bool) -> dict[
 
 def _asked_wait(response: Any) -> float | None:
     lines = response.headers.get_list("retry-after")
-    return parse_retry_after(lines, time.time()) if lines else None
+    return parse_retry_after(lines) if lines else None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import types
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from resilix.clock import SYSTEM
-from resilix.errors import ConfigurationError
+from resilix.errors import ConfigurationError, ResilixWarning
 from resilix.http.call import CLIENT_CALL, INFINITE, ClientCall
 from resilix.http.library import Library
 from resilix.http.source import Source, source_of
@@ -139,10 +140,6 @@ def _other_library(client: Any, name: str) -> str:
 
 def warn_of_sdk(client: Any, inside: Any, source: Source) -> None:
     """An SDK that retries too multiplies our attempts."""
-    import warnings
-
-    from resilix.errors import ResilixWarning
-
     retries = getattr(client, "max_retries", None)
     if client is inside or not isinstance(retries, int) or retries < 1 or source.retries <= 1:
         return

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from resilix.core.era import GIL
+from resilix.http.idempotency import KeyForm
 from resilix.http.rules import Classify
 
 OnReject: TypeAlias = Literal["raise", "response"]
-KeyForm: TypeAlias = Literal["quoted", "bare"] | Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,9 @@ class Library:
         in_memory: Sync transports that do no I/O of their own, so no time limit can or need be held inside them.
     """
 
-    __slots__ = ("async_held_stream", "byte_stream", "held_stream", "in_memory", "module", "name", "read_stream", "refusals")
+    __slots__ = (
+        "async_held_stream", "byte_stream", "held_stream", "in_memory", "module", "name", "read_stream", "refusals",
+    )  # fmt: skip
 
     def __init__(self, module: ModuleType, refusals: Mapping[type[RejectedError], type[RejectedError]]) -> None:
         self.module: Any = module

@@ -11,11 +11,13 @@ from tenacity.wait import wait_base
 
 from resilix.core import options
 from resilix.core.options import Seconds, checked, refuse
-from resilix.http.conduct import Conduct, Counters, KeyForm, OnReject
+from resilix.http.conduct import Conduct, Counters, OnReject
+from resilix.http.idempotency import KeyForm
 from resilix.http.recipe import NO_OPTIONS, OWNER, BreakerOption, BudgetOption, KeyState, Recipe
 from resilix.http.rules import Classify
 from resilix.http.source import Route
 from resilix.http.states import KeyedStates, origin_of
+from resilix.policies.registry import REGISTRY
 
 MOST_KEYS: Final = 1024
 """How many keys are remembered by default."""
@@ -47,7 +49,7 @@ class Standard:
         self._make = make
         self._only = make(name, "") if per is None else None
         self._states: KeyedStates[KeyState] = KeyedStates(
-            lambda key: make(f"{name} {key}", key), limit=most_keys, busy=lambda state: state.busy
+            lambda key: make(f"{name} {key}", key), limit=most_keys, busy=lambda state: state.busy, evicted=_retire
         )
 
     def __repr__(self) -> str:
@@ -194,6 +196,13 @@ def standard(
     )
     recipe.check(name)
     return Standard(name, per=per, conduct=conduct, make=recipe.make, retries=attempts, most_keys=most_keys)
+
+
+def _retire(state: KeyState) -> None:
+    """Its names are free again, though the policies live until they are collected."""
+    for policy in (state.breaker, state.bulkhead, state.budget):
+        if policy is not None:
+            REGISTRY.retire(policy)
 
 
 def _bound(option: str, value: Seconds | None) -> float:

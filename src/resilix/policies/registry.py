@@ -48,6 +48,12 @@ class Registry:
                 stacklevel=stacklevel + 1,
             )
 
+    def retire(self, policy: Named) -> None:
+        """Give up the name of a policy that will not be used again, though it may not be collected for a while."""
+        with self._lock:
+            for key in [key for key, one in self._by_name.items() if one is policy]:
+                del self._by_name[key]
+
     def find(self, kind: str, name: str) -> Named | None:
         """The live policy that has the name."""
         return self._by_name.get((kind, name))
