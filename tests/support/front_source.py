@@ -24,6 +24,7 @@ FLOORS = {
     "resilix.testing": 4,
     "resilix.httpx": 5,
     "resilix.httpx2": 5,
+    "resilix.starlette": 5,
     "resilix.demo": 5,
     "resilix.__main__": 5,
     "resilix": 4,  # the front door: exports what is below it, and nothing below may go through it
