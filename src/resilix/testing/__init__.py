@@ -1,8 +1,8 @@
-"""Tools for testing code that is guarded by policies: time that costs nothing.
+"""Tools for testing code that is guarded by policies: time that costs nothing, and a server that misbehaves.
 
 Example::
 
-    from resilix.testing import virtual_time
+    from resilix.testing import FaultServer, steps, virtual_time
 
     def test_gives_up_after_three_attempts():
         with virtual_time() as time:
@@ -10,8 +10,37 @@ Example::
                 price("ACME")          # retry(on=ConnectionError, attempts=3, wait=1.0)
             assert time.sleeps == [1.0, 1.0]
             assert time.now() == 2.0
+
+    def test_survives_a_503():
+        with FaultServer() as server:
+            server.script("/ACME", 503, steps.reply(200, b"4217"))
+            assert Quotes(server.url).price("ACME") == 4217
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from resilix.testing.virtual import VirtualTime, virtual_time
 
-__all__ = ["VirtualTime", "virtual_time"]
+if TYPE_CHECKING:
+    from resilix.testing import steps
+    from resilix.testing.fault_record import Seen
+    from resilix.testing.fault_server import FaultServer
+
+__all__ = ["FaultServer", "Seen", "VirtualTime", "steps", "virtual_time"]
+
+LATE = {
+    "FaultServer": "resilix.testing.fault_server",
+    "Seen": "resilix.testing.fault_record",
+    "steps": "resilix.testing.steps",
+}
+"""Names that are loaded when they are asked for: the server needs asyncio, and virtual time does not."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(LATE[name])
+    return module if name == "steps" else getattr(module, name)
