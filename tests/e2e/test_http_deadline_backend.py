@@ -32,7 +32,7 @@ from tests.support.http_pool_calls import (
     timeouts,
     transport_of,
 )
-from tests.support.http_pool_peer import Authority, Peer, by_path, dripping_hello, listening, silent
+from tests.support.http_pool_peer import Authority, Peer, by_path, dripping_hello, late_tunnel, listening, silent
 
 from resilix.clock import SYSTEM
 from resilix.http.backend import AsyncBackend, AsyncStream, SyncBackend, SyncStream, hold
@@ -86,9 +86,9 @@ def test_whatever_the_server_does_a_request_ends_at_its_moment(
 def test_a_timeout_of_the_library_alone_is_outlasted(library: Any, peer: Peer) -> None:
     """The control: each byte begins the time anew, and so does each piece of an upload."""
     urls = [f"http://127.0.0.1:{peer.port}/{kind}" for kind in ("headers", "slow")]
-    ended = fetch(library, "sync", transport_of(library, "sync"), urls, lambda: BRIEF)
+    ended = fetch(library, "sync", transport_of(library, "sync"), urls, lambda: SECONDS)
     assert [one.status for one in ended] == [200, 0]
-    assert all(one.seconds > 3 * BRIEF for one in ended), ended
+    assert all(one.seconds > 2 * SECONDS for one in ended), ended
 
 
 @either
@@ -256,6 +256,16 @@ def test_a_proxy_that_says_nothing_is_held_too(library: Any, way: str, scheme: s
         (ended,) = in_time(library, way, ["http://example.test/ok"], proxy=f"{scheme}://127.0.0.1:{one.port}")
         gc.collect()
     assert ended.error == "ReadTimeout"
+    assert on_the_dot(ended), ended
+
+
+@either
+@every_way
+def test_a_handshake_gets_what_the_tunnel_has_left_of_the_time(library: Any, way: str) -> None:
+    """Connecting has several steps, each of which the library gives the whole connect timeout."""
+    with listening(late_tunnel) as one:
+        (ended,) = in_time(library, way, ["https://example.test/ok"], proxy=f"http://127.0.0.1:{one.port}")
+    assert ended.error == "ConnectTimeout"
     assert on_the_dot(ended), ended
 
 

@@ -13,7 +13,7 @@ import anyio
 import httpx
 import httpx2
 import pytest
-from tests.support.http_pool_guarded import LIMITS, PLACES, AsyncGuarded, Guarded, guard_around
+from tests.support.http_pool_guarded import LIMITS, PLACES, AsyncGuarded, Guarded, Lost, guard_around
 from tests.support.http_pool_server import serving
 from tests.support.http_pool_storm import (
     WHOLE,
@@ -27,9 +27,7 @@ from tests.support.http_pool_storm import (
 )
 
 # The libraries leave sockets and generators to the collector when they are cancelled.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:unclosed:ResourceWarning", "ignore:Async generator:ResourceWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore:Async generator:ResourceWarning")
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +174,20 @@ def test_a_body_nobody_closed_gives_its_slot_back(urls: list[str]) -> None:
         assert client.get(f"{urls[0]}/ok/0", timeout=(1.0, 1.0, 1.0, 0.1)).status_code == 200
         response.close()  # too late to hurt anybody
         assert not inner._pool._requests  # type: ignore[attr-defined]
+
+
+def test_who_waits_inside_the_pool_gets_the_slot_at_once(urls: list[str]) -> None:
+    """Callers nobody guards, and those of a pool without a gate."""
+
+    async def main() -> int:
+        inner = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=1))
+        pool: Any = inner._pool
+        async with httpx.AsyncClient(transport=inner) as client:
+            pool._connections = [Lost()]
+            waiting = asyncio.ensure_future(client.get(f"{urls[0]}/ok/0", timeout=(1.0, 1.0, 1.0, 5.0)))
+            await asyncio.sleep(0.01)
+            assert not waiting.done()
+            await guard_around(inner).amend()
+            return (await asyncio.wait_for(waiting, 1.0)).status_code
+
+    assert asyncio.run(main()) == 200

@@ -11,7 +11,7 @@ import anyio
 import httpx
 import httpx2
 import pytest
-from tests.support.http_pool_guarded import LIMITS, PLACES, guard_around
+from tests.support.http_pool_guarded import LIMITS, PLACES, Lost, guard_around
 from tests.support.http_pool_storm import in_threads
 
 from resilix.clock import SYSTEM
@@ -19,26 +19,6 @@ from resilix.http.pool import guard_of
 from resilix.http.until import Until
 
 # -- mending ----------------------------------------------------------------------------------
-
-
-class Lost:
-    """A connection in use for ever, as the pool sees it."""
-
-    def __init__(self, *, slow: bool = False) -> None:
-        self.closed = False
-        self.slow = slow
-
-    def is_idle(self) -> bool:
-        return False
-
-    is_closed = has_expired = is_available = is_idle
-
-    def close(self) -> None:
-        self.closed = True
-
-    async def aclose(self) -> None:
-        self.closed = True
-        await asyncio.sleep(30.0 if self.slow else 0.0)
 
 
 class Promised:
@@ -86,12 +66,16 @@ def test_a_cancellation_while_mending_leaves_no_connection_open() -> None:
 
 
 def test_where_nothing_can_be_awaited_the_slots_of_an_async_pool_come_back() -> None:
-    """A coroutine that is thrown away may not await."""
+    """A coroutine that is thrown away may not await; who enters next closes the sockets."""
     transport = httpx.AsyncHTTPTransport(limits=LIMITS)
     pool: Any = transport._pool
     pool._connections = [Lost(), Lost()]
-    guard_around(transport).mend()
+    guard, lost = guard_around(transport), list(pool._connections)
+    guard.mend()
     assert pool._connections == []
+    assert not any(one.closed for one in lost)
+    asyncio.run(guard.aenter(0.0))
+    assert all(one.closed for one in lost)
 
 
 # -- places --------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -127,3 +128,26 @@ class AsyncGuardedBody(httpx.AsyncByteStream):
             await self.over(died=True)
             raise
         await self.over(died=False)
+
+
+class Lost:
+    """A connection in use for ever, as the pool sees it."""
+
+    def __init__(self, *, slow: bool = False) -> None:
+        self.closed = False
+        self.slow = slow
+
+    def is_idle(self) -> bool:
+        return False
+
+    is_closed = has_expired = is_available = is_idle
+
+    def can_handle_request(self, origin: Any) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def aclose(self) -> None:
+        self.closed = True
+        await asyncio.sleep(30.0 if self.slow else 0.0)

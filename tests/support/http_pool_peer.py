@@ -142,6 +142,14 @@ def silent(sock: socket.socket, peer: Peer) -> None:
     peer.closing.wait(5.0)
 
 
+def late_tunnel(sock: socket.socket, peer: Peer) -> None:
+    """A proxy that takes its time to connect, to a server that never shakes hands."""
+    head_of(sock)
+    time.sleep(0.08)
+    sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+    peer.closing.wait(5.0)
+
+
 def dripping_hello(sock: socket.socket, peer: Peer) -> None:
     """Begin a TLS record as long as a handshake may be, and send it byte by byte."""
     sock.recv(4096)

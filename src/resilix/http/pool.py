@@ -96,7 +96,7 @@ class PoolGuard:
             where one connection serves many.
     """
 
-    __slots__ = ("_doubt_ends", "_late", "_pool", "_queue", "places")
+    __slots__ = ("_doubt_ends", "_late", "_pool", "_queue", "_unclosed", "places")
 
     def __init__(self, pool: Any, late: type[Exception]) -> None:
         self._pool = pool
@@ -105,6 +105,7 @@ class PoolGuard:
         self.places = None if pool._http2 or most >= sys.maxsize else most
         self._queue = None if self.places is None else PermitQueue(self.places, None)
         self._doubt_ends = 0.0
+        self._unclosed: list[Any] = []
 
     # -- places --------------------------------------------------------------------------------------------
 
@@ -193,8 +194,8 @@ class PoolGuard:
         """Take every connection out of the pool that nobody will ever use, and close it.
 
         To be called after every abnormal end: of the request, of reading its body, of closing it. Cheap, and harmless
-        when nothing is wrong. For an async pool this is the part that needs no await: the slots are back, the sockets
-        are left to be collected.
+        when nothing is wrong. For an async pool this is the part that needs no await: the slots are back, and the
+        sockets are closed by whoever enters next.
         """
         self._close(self._mended())
 
@@ -225,11 +226,15 @@ class PoolGuard:
             ]
             for connection in lost:
                 pool._connections.remove(connection)
-            return lost + list(pool._assign_requests_to_connections()) if lost else lost
+            if lost:
+                lost.extend(pool._assign_requests_to_connections())
+        unclosed, self._unclosed = self._unclosed, []
+        return unclosed + lost
 
     def _close(self, connections: list[Any]) -> None:
         if hasattr(self._pool, "handle_async_request"):
-            return  # see mend
+            self._unclosed = connections
+            return
         for connection in connections:
             with suppress(Exception):  # nobody waits for it, and the others have to be closed too
                 self._pool._close_connections([connection])
