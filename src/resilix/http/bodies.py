@@ -1,16 +1,21 @@
 """Whether the body of a request can be sent again; known before it is sent for the first time.
 
-Both libraries: bytes, text, JSON and forms are kept as a whole; a multipart body rewinds its files if it can; whatever
-is iterated over (generators, async generators, plain files) is gone once it has been sent. A second attempt with a
-gone body sends nothing, or half of it, and hides the first answer behind an error about the stream.
+Both libraries: bytes, text, JSON and forms are kept as a whole; a multipart body goes back to the start of its files
+whenever it is sent; whatever is iterated over (generators, async generators, plain files) is gone once it has been
+sent. A second attempt with a gone body sends nothing, or half of it, and hides the first answer behind an error about
+the stream.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
+LIBRARIES: Final = ("httpx", "httpx2")
 WHOLE: Final = "ByteStream"
 MULTIPART: Final = "MultipartStream"
+READS: Final = ("__iter__", "__aiter__")
+"""What a transport calls to read a body."""
 
 
 def replayable(request: Any) -> bool:
@@ -20,12 +25,26 @@ def replayable(request: Any) -> bool:
 
         replayable(httpx.Request("POST", url, content=open("big.bin", "rb")))  # False
     """
-    kinds = [kind.__name__ for kind in type(request.stream).__mro__]
-    if WHOLE in kinds:
+    stream: object = request.stream
+    kind = _kind_of(type(stream))
+    if kind == WHOLE:
         return True
-    if MULTIPART not in kinds:
+    if kind != MULTIPART:
         return False
-    return all(_rewinds(field) for field in getattr(request.stream, "fields", (None,)))
+    fields: Iterable[Any] = getattr(stream, "fields", (None,))
+    return all(_rewinds(field) for field in fields)
+
+
+def _kind_of(stream: type) -> str:
+    """The name of the library's own class that reads such a stream, or nothing if somebody else's does.
+
+    A class of the user's that is called ``ByteStream`` too, or has one of these read otherwise, proves nothing.
+    """
+    readers = {next((one for one in stream.__mro__ if read in vars(one)), object) for read in READS}
+    if len(readers) != 1:
+        return ""
+    reader = readers.pop()
+    return reader.__name__ if reader.__module__.partition(".")[0] in LIBRARIES else ""
 
 
 def _rewinds(field: Any) -> bool:
@@ -34,6 +53,6 @@ def _rewinds(field: Any) -> bool:
     if isinstance(held, (bytes, str)):
         return field is not None
     try:
-        return bool(held.seekable())
+        return callable(held.seek) and held.seekable() is True  # an async file gives a coroutine
     except Exception:  # no such method, or a closed file
         return False

@@ -6,6 +6,7 @@ text instead.
 
 from __future__ import annotations
 
+import inspect
 import re
 import uuid
 from collections.abc import Callable
@@ -39,6 +40,8 @@ def new_key(form: KeyForm) -> str:
     if form == "bare":
         return str(uuid.uuid4())
     made: object = form()
+    if inspect.iscoroutine(made):
+        made.close()  # or Python would complain that nobody awaited it
     if not (isinstance(made, str) and VALUE.fullmatch(made)):
         raise refuse(
             "standard",
@@ -51,5 +54,5 @@ def new_key(form: KeyForm) -> str:
 
 
 def has_key(headers: Any) -> bool:
-    """Whether the caller has given the request a key."""
-    return HEADER in headers
+    """Whether the caller has given the request a key. An empty one tells nothing apart, so it is none."""
+    return bool(headers.get(HEADER, "").strip())

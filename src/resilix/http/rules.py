@@ -1,12 +1,14 @@
 """Which outcomes of a request may be tried again, and which count as failures of the server.
 
 The table is in ``docs/http.md``; a test holds it against :func:`classify`. Sources: RFC 9110 section 9.2.2 (idempotent
-methods), 10.2.3 (Retry-After) and 15 (statuses), RFC 6585 section 4 (429), RFC 10008 (QUERY).
+methods), 10.2.3 (Retry-After) and 15 (statuses), RFC 6585 section 4 (429).
 """
 
 from __future__ import annotations
 
 import enum
+import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -68,8 +70,23 @@ def failure_of(error: BaseException, library: Any) -> Failure:
     """
     for name, failure in _CLASSES:
         if isinstance(error, getattr(library, name)):
-            return failure
+            return Failure.SEND if failure is Failure.CALLER and _came_in(error) else failure
     return Failure.OTHER
+
+
+def _came_in(error: BaseException) -> bool:
+    """Whether an error that is called local is about what the server sent.
+
+    HTTP/2: ``h2`` raises the same classes for both, and both libraries then speak of a ``LocalProtocolError``. Only the
+    place tells them apart: a server that talks nonsense is found out while its bytes are taken in.
+    """
+    for held in getattr(error.__cause__, "args", ()):
+        trace = getattr(held, "__traceback__", None)
+        while trace is not None:
+            if trace.tb_frame.f_code.co_name == "receive_data":
+                return True
+            trace = trace.tb_next
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +192,35 @@ def ask(rules: Classify | None, exchange: Exchange, name: str = "http") -> Rulin
     if rules is None:
         return classify(exchange)
     try:
-        ruling: object = rules(exchange)
-        if ruling is not None and not isinstance(ruling, Ruling):
-            raise TypeError(
-                f"classify gave {type(ruling).__name__}; it must give a Ruling, or None for the usual rules"
-            )
+        ruling = _checked(rules(exchange))
     except Exception as broken:
         HUB.hook_failed("http", name, "classify", broken)
         return classify(exchange)
     return classify(exchange) if ruling is None else ruling
+
+
+def _checked(given: object) -> Ruling | None:
+    """What a user's function gave, if it can be used.
+
+    Raises:
+        TypeError: It cannot.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, Ruling):
+        if inspect.iscoroutine(given):
+            given.close()  # or Python would complain that nobody awaited it
+        raise TypeError(
+            f"classify gave {type(given).__name__}; it must be a plain def that gives Ruling(retry=…, verdict=…, "
+            "why=…), or None for the usual rules"
+        )
+    retry: object = given.retry
+    verdict: object = given.verdict
+    wait: object = given.wait
+    if not isinstance(retry, bool):
+        raise TypeError(f"classify gave Ruling(retry={type(retry).__name__}); it must be True or False")
+    if not isinstance(verdict, Verdict):
+        raise TypeError(f"classify gave Ruling(verdict={type(verdict).__name__}); it must be a Verdict")
+    if wait is not None and (isinstance(wait, bool) or not isinstance(wait, (int, float)) or not 0 <= wait < math.inf):
+        raise TypeError(f"classify gave Ruling(wait={wait!r:.40}); it must be None or seconds, 0 or more and finite")
+    return given

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Generic, TypeVar
 
@@ -12,12 +14,14 @@ from resilix.core.options import refuse
 
 S = TypeVar("S")
 
-OVERFLOW: Final = "other"
+OVERFLOW: Final = "(other)"
 LONGEST_KEY: Final = 200
 """Characters; a longer key is cut and told apart by a digest."""
 BATCH: Final = 16
-"""A full map makes room for a sixteenth of itself at once, so that a flood of new keys does not sort it each time."""
-DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+"""A full map is looked through once for a sixteenth of its size in new keys, so a flood of them costs little each."""
+PATIENCE: Final = 1.0
+"""Seconds to wait for another thread that is making the same state; it may be waiting for us."""
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class _Entry(Generic[S]):
@@ -26,6 +30,16 @@ class _Entry(Generic[S]):
     def __init__(self, state: S, used: int) -> None:
         self.state = state
         self.used = used
+
+
+class _Making:
+    """A state that is being made, for whoever wants the same one meanwhile."""
+
+    __slots__ = ("done", "maker")
+
+    def __init__(self) -> None:
+        self.maker = threading.get_ident()
+        self.done = threading.Event()
 
 
 class KeyedStates(Generic[S]):
@@ -39,10 +53,10 @@ class KeyedStates(Generic[S]):
     When all states are busy, further keys share one state more, so the memory stays bounded whatever keys appear.
 
     Args:
-        make: Makes the state of a key; never called under the lock.
-        limit: How many are kept at most.
-        busy: Says whether a state must not be forgotten now.
-        evicted: Told of each state that was forgotten.
+        make: Makes the state of a key; never called under the lock, and by one thread at a time for a key.
+        limit: How many are kept at most, the shared one not counted.
+        busy: Says whether a state must not be forgotten now; never called under the lock.
+        evicted: Told of each state that was forgotten; never called under the lock.
         overflow: The key of the state that all others share when nothing can be forgotten.
     """
 
@@ -61,9 +75,12 @@ class KeyedStates(Generic[S]):
         self._evicted = evicted
         self._overflow = overflow
         self._entries: dict[str, _Entry[S]] = {}
-        self._shared: S | None = None
+        self._shared: _Entry[S] | None = None
+        self._making: dict[str, _Making] = {}
+        self._misses_to_look = 0
         self._clock = itertools.count()
         self._lock = threading.Lock()
+        _ALIVE.add(self)
 
     def __len__(self) -> int:
         return len(self._entries) + (self._shared is not None)
@@ -71,49 +88,103 @@ class KeyedStates(Generic[S]):
     def __iter__(self) -> Iterator[tuple[str, S]]:
         yield from [(key, entry.state) for key, entry in list(self._entries.items())]
         if self._shared is not None:
-            yield self._overflow, self._shared
+            yield self._overflow, self._shared.state
 
     def get(self, key: str) -> S:
         """The state of a key; made when it is asked for the first time, or again after it was forgotten.
 
+        A key longer than 200 characters is cut, and ends in a digest of the whole.
+
         Raises:
             ConfigurationError: The key is no text.
         """
-        entry = self._entries.get(key)
+        try:
+            entry = self._entries.get(key)
+        except TypeError:  # not even hashable
+            entry = None
         if entry is None:
             return self._missing(key)
         entry.used = next(self._clock)
         return entry.state
+
+    # -- a key that is not there -----------------------------------------------------------------------------
 
     def _missing(self, key: Any) -> S:
         if not isinstance(key, str):
             raise refuse("standard", "per", key, "the function must give the key as a text", "return a str")
         if len(key) > LONGEST_KEY:
             return self.get(_shortened(key))
-        if len(self._entries) >= self._limit and not self._make_room():
-            return self._overflowing()
-        made = self._make(key)
-        with self._lock:
-            # Another thread may have been faster; there is one state for a key.
-            entry = self._entries.setdefault(key, _Entry(made, next(self._clock)))
-        if entry.state is not made:
+        while True:
+            room, mine = False, None
+            with self._lock:
+                entry = self._found(key)
+                other = None if entry is not None else self._making.get(key)
+                if entry is None and other is None:
+                    # A state that is being made has its place already.
+                    room = key == self._overflow or len(self._entries) + len(self._making) < self._limit
+                    if room:
+                        mine = self._making[key] = _Making()
+            if entry is not None:
+                return entry.state
+            if other is not None and (other.maker == threading.get_ident() or not other.done.wait(PATIENCE)):
+                # A signal handler, a function that asks for its own key, or two threads that wait for each other.
+                return self._made(key, None)
+            if room:
+                return self._made(key, mine)
+            if other is None and not self._make_room():
+                key = self._overflow
+
+    def _found(self, key: str) -> _Entry[S] | None:
+        return self._shared if key == self._overflow else self._entries.get(key)
+
+    def _made(self, key: str, mine: _Making | None) -> S:
+        try:
+            made = self._make(key)
+            state = self._entered(key, made)
+        finally:
+            if mine is not None:
+                with self._lock:
+                    if self._making.get(key) is mine:
+                        del self._making[key]
+                mine.done.set()
+        if state is not made:
             self._forgotten(made)
+        return state
+
+    def _entered(self, key: str, made: S) -> S:
+        with self._lock:
+            entry = self._found(key)
+            if entry is None:
+                entry = _Entry(made, next(self._clock))
+                if key == self._overflow:
+                    self._shared = entry
+                else:
+                    self._entries[key] = entry
         return entry.state
 
+    # -- room ------------------------------------------------------------------------------------------------
+
     def _make_room(self) -> bool:
-        """Forget what was not used for the longest time. False when everything is busy."""
+        """Forget what was not used for the longest time. False when everything is busy, or was a moment ago."""
+        wanted = max(1, self._limit // BATCH)
         with self._lock:
-            oldest = sorted(self._entries.items(), key=lambda item: item[1].used)
-        wanted = len(oldest) - self._limit + max(1, self._limit // BATCH)
+            self._misses_to_look -= 1
+            if self._misses_to_look > 0:
+                return False
+            self._misses_to_look = wanted
+            entries = [(entry.used, key, entry) for key, entry in self._entries.items()]
         gone: list[S] = []
-        for key, entry in oldest:
+        for used, key, entry in sorted(entries):
             if len(gone) >= wanted:
                 break
-            if not self._busy(entry.state):
-                with self._lock:
-                    if self._entries.get(key) is entry:
-                        del self._entries[key]
-                gone.append(entry.state)
+            if self._busy(entry.state):
+                continue
+            with self._lock:
+                if entry.used == used and self._entries.get(key) is entry:
+                    del self._entries[key]
+                    gone.append(entry.state)
+        with self._lock:
+            self._misses_to_look -= len(gone)  # as many keys fit now without another look
         for state in gone:
             self._forgotten(state)
         return bool(gone)
@@ -122,18 +193,27 @@ class KeyedStates(Generic[S]):
         if self._evicted is not None:
             self._evicted(state)
 
-    def _overflowing(self) -> S:
-        if self._shared is None:
-            made = self._make(self._overflow)
-            with self._lock:
-                if self._shared is None:
-                    self._shared = made
-        return self._shared
+    def _after_fork(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock, or been making a state."""
+        self._lock = threading.Lock()
+        self._making = {}
+
+
+_ALIVE: weakref.WeakSet[KeyedStates[Any]] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for states in list(_ALIVE):
+        states._after_fork()  # pyright: ignore[reportPrivateUsage]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _shortened(key: str) -> str:
-    digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:16]
-    return f"{key[: LONGEST_KEY - 17]}…{digest}"
+    digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:32]
+    return f"{key[: LONGEST_KEY - 33]}…{digest}"
 
 
 def origin_of(url: Any) -> str:
@@ -144,9 +224,10 @@ def origin_of(url: Any) -> str:
         origin_of(httpx.URL("https://user:pass@api.example.com:443/v1?key=x"))  # "https://api.example.com"
     """
     scheme: str = url.scheme
-    # Host and port as they go into the Host header, so without userinfo.
-    host: str = url.netloc.decode("ascii")
-    default = DEFAULT_PORTS.get(scheme)
-    if default is not None and host.endswith(default):
-        host = host[: -len(default)]
-    return f"{scheme}://{host}"
+    host: str = url.raw_host.decode("ascii")  # as it goes over the wire; half the price of ``netloc``
+    port: int | None = url.port
+    if ":" in host:
+        host = f"[{host}]"
+    if port is None or port == DEFAULT_PORTS.get(scheme):  # ":0443" is left as it is by the libraries
+        return f"{scheme}://{host}"
+    return f"{scheme}://{host}:{port}"
