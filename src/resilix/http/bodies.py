@@ -25,8 +25,9 @@ def replayable(request: Any) -> bool:
 
         replayable(httpx.Request("POST", url, content=open("big.bin", "rb")))  # False
     """
-    stream: object = request.stream
-    kind = _kind_of(type(stream))
+    stream = request.stream
+    made: Any = type(stream)
+    kind = _kind_of(made)
     if kind == WHOLE:
         return True
     if kind != MULTIPART:
