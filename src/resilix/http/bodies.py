@@ -8,6 +8,7 @@ the stream.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -54,6 +55,9 @@ def _rewinds(field: Any) -> bool:
     if isinstance(held, (bytes, str)):
         return field is not None
     try:
-        return callable(held.seek) and held.seekable() is True  # an async file gives a coroutine
+        answer: object = callable(held.seek) and held.seekable()
+        if inspect.iscoroutine(answer):
+            answer.close()  # an async file; nobody will await it
+        return answer is True
     except Exception:  # no such method, or a closed file
         return False
