@@ -67,6 +67,7 @@ class Server:
         writer.write(b"HTTP/1.1 %b\r\ncontent-length: %d\r\n\r\n" % (status, _BODY))
         for _ in range(_BODY if what == "drip" else 0):
             writer.write(b"x")
+            await writer.drain()  # ends with an error when the client has gone
             await asyncio.sleep(0.002)
         if what == "cut":
             writer.write(b"x")
