@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from resilix.clock import SYSTEM
 from resilix.core.deadline import DEADLINE
+from resilix.core.era import GIL
 from resilix.errors import RejectedError
 from resilix.http.bodies import replayable
 from resilix.http.conduct import Conduct, Counters
@@ -25,7 +26,8 @@ from resilix.policies.time_left import refuse_deadline
 if TYPE_CHECKING:
     from resilix.http.pool import PoolGuard
 
-PHASES = ("connect", "read", "write", "pool")
+ORIGINAL = "resilix.original"
+"""The extension that keeps the caller's extensions while an attempt is under way."""
 INFINITE = math.inf
 
 
@@ -75,7 +77,8 @@ class Call:
         conduct: How the transport behaves.
         counters: Where attempts are counted.
         label: What events call it.
-        request: The request as the caller made it; never changed.
+        request: The request of the caller. While it is under way its extensions are the attempt's.
+        original: Its extensions as the caller gave them; they are put back in the end.
         attempts: How many were made.
         total: When everything must be over, the body included.
         limit: When the attempt under way must be over.
@@ -95,6 +98,7 @@ class Call:
     _idempotent: bool | None = None
     _ruled: tuple[object, Ruling] | None = None
     _key: str | None = None
+    _token: Token[float] | None = None
 
     def __init__(
         self, port: Port, conduct: Conduct, counters: Counters, label: str, request: Any, outer: ClientCall | None
@@ -104,6 +108,8 @@ class Call:
         self.counters = counters
         self.label = label
         self.request = request
+        # Of a request that is being sent by somebody else at the same time, its own ones are inside.
+        self.original = request.extensions.get(ORIGINAL, request.extensions)
         self._client_call = outer
         if outer is not None:
             self.whole = outer.whole
@@ -128,7 +134,7 @@ class Call:
     # -- an attempt goes out -------------------------------------------------------------------------------
 
     def prepared(self) -> Any:
-        """The request as the next attempt sends it: a shallow copy, where it differs from the caller's."""
+        """The request as the next attempt sends it: the caller's with other extensions, or a copy with more headers."""
         self.body = None
         self._ruled = None
         conduct = self.conduct
@@ -144,27 +150,31 @@ class Call:
         if left <= 0:
             refuse_deadline("http", self.label)
         self.attempts += 1
-        self.counters.count_attempt()
-        extensions: dict[str, Any] = {**self.request.extensions, "resilix.attempt": self.attempts}
+        if GIL:
+            self.counters.attempts += 1
+        else:
+            self.counters.count("attempts")
+        original = self.original
+        extensions: dict[str, Any] = {**original, "resilix.attempt": self.attempts, ORIGINAL: original}
         if left < INFINITE or self.port.obeys:
             self.timeouts = extensions["timeout"] = _bounded(
                 extensions.get("timeout"), left, moment, obeys=self.port.obeys
             )
-        request = _clone(self.request, extensions)
+        request = self.request
         if self._key is not None or conduct.attempt_header is not None or conduct.deadline_header is not None:
-            self._add_headers(request, left)
+            request = _with_headers(request)
+            self._add_headers(request.headers, left)
+        request.extensions = extensions
         return request
 
-    def _add_headers(self, request: Any, left: float) -> None:
+    def _add_headers(self, headers: Any, left: float) -> None:
         conduct = self.conduct
-        headers = request.headers.copy()
         if self._key is not None:
             headers[HEADER] = self._key
         if conduct.attempt_header is not None:
             headers[conduct.attempt_header] = str(self.attempts)
         if conduct.deadline_header is not None and left < INFINITE:
             headers[conduct.deadline_header] = str(int(left * 1000))
-        request.headers = headers
 
     def head_arrived(self) -> float:
         """The attempt is over, but its body may go on: until when."""
@@ -198,6 +208,18 @@ class Call:
             return partial(setattr, self, "limit", before)
         self.total = min(self.total, moment)
         return partial(DEADLINE.restore, DEADLINE.narrow(moment))
+
+    def narrow(self) -> None:
+        """Have the policies around the attempts obey the total deadline; undone by :meth:`done`."""
+        if self._token is None and self.total < INFINITE:
+            self._token = DEADLINE.narrow(self.total)
+
+    def done(self) -> None:
+        """The call is over: leave no trace on the request and in the context."""
+        self.request.extensions = self.original
+        self.body = None  # or a response that nobody closes would live until the next garbage collection
+        if self._token is not None:
+            DEADLINE.restore(self._token)
 
     # -- what an outcome means -----------------------------------------------------------------------------
 
@@ -257,11 +279,12 @@ class Call:
         return facts
 
 
-def _clone(request: Any, extensions: dict[str, Any]) -> Any:
-    """A shallow copy with other extensions. Copying through the constructor costs 20 µs and reads the headers."""
-    clone = object.__new__(type(request))
-    clone.__dict__ = {**request.__dict__, "extensions": extensions}
-    return clone
+def _with_headers(request: Any) -> Any:
+    """A shallow copy with headers of its own. The constructor would take 20 µs and look at the body."""
+    copied = object.__new__(type(request))
+    copied.__dict__.update(request.__dict__)
+    copied.headers = request.headers.copy()
+    return copied
 
 
 def _bounded(timeouts: Any, left: float, moment: float, *, obeys: bool) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import types
 import warnings
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextvars import Token
 from typing import Any, ClassVar
 
 from resilix.clock import SYSTEM
@@ -19,16 +18,17 @@ DRESSED = "_resilix_source"
 """Where a client keeps its policies."""
 
 
-@contextmanager
-def client_call(source: Source, *, whole: bool) -> Generator[None]:
+def begin_call(client: Any, *, whole: bool) -> Token[ClientCall | None]:
     """One call of a client: one deadline and one idempotency key, however many requests it takes."""
+    source: Source = getattr(client, DRESSED)
     within = source.conduct.within
     moment = INFINITE if within == INFINITE else SYSTEM.now() + within
-    token = CLIENT_CALL.set(ClientCall(source=source, whole=whole, moment=moment))
-    try:
-        yield
-    finally:
-        CLIENT_CALL.reset(token)
+    return CLIENT_CALL.set(ClientCall(source=source, whole=whole, moment=moment))
+
+
+def end_call(token: Token[ClientCall | None]) -> None:
+    """The call is over, or its head has come."""
+    CLIENT_CALL.reset(token)
 
 
 def dress(client: Any, policy: Any, owner: str, wrap: type[BaseTransport]) -> None:
@@ -65,8 +65,11 @@ class ClientPolicies:
 
     def send(self, request: Any, *, stream: bool = False, **kwargs: Any) -> Any:
         """Send a request; redirects and auth round trips included, it is one call with one deadline."""
-        with client_call(getattr(self, DRESSED), whole=not stream):
+        token = begin_call(self, whole=not stream)
+        try:
             return super().send(request, stream=stream, **kwargs)  # type: ignore[misc]
+        finally:
+            end_call(token)
 
 
 class AsyncClientPolicies:
@@ -81,18 +84,27 @@ class AsyncClientPolicies:
 
     async def send(self, request: Any, *, stream: bool = False, **kwargs: Any) -> Any:
         """Send a request; redirects and auth round trips included, it is one call with one deadline."""
-        with client_call(getattr(self, DRESSED), whole=not stream):
+        token = begin_call(self, whole=not stream)
+        try:
             return await super().send(request, stream=stream, **kwargs)  # type: ignore[misc]
+        finally:
+            end_call(token)
 
 
 def _send(client: Any, request: Any, *, stream: bool = False, **kwargs: Any) -> Any:
-    with client_call(getattr(client, DRESSED), whole=not stream):
+    token = begin_call(client, whole=not stream)
+    try:
         return type(client).send(client, request, stream=stream, **kwargs)
+    finally:
+        end_call(token)
 
 
 async def _asend(client: Any, request: Any, *, stream: bool = False, **kwargs: Any) -> Any:
-    with client_call(getattr(client, DRESSED), whole=not stream):
+    token = begin_call(client, whole=not stream)
+    try:
         return await type(client).send(client, request, stream=stream, **kwargs)
+    finally:
+        end_call(token)
 
 
 def install(client: Any, policy: Any, *, sync: type[BaseTransport], awaited: type[BaseTransport]) -> Any:

@@ -6,7 +6,6 @@ import threading
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from resilix.core.era import GIL
 from resilix.http.idempotency import KeyForm
 from resilix.http.rules import Classify
 
@@ -61,20 +60,6 @@ class Counters:
         self._lock = threading.Lock()
 
     def count(self, name: Literal["calls", "attempts", "rejected"]) -> None:
-        """One more; for where the step is not on a hot path, or there is no GIL."""
+        """One more; for where it is not on the hot path, or there is no GIL."""
         with self._lock:
             setattr(self, name, getattr(self, name) + 1)
-
-    def count_call(self) -> None:
-        """One more call."""
-        if GIL:
-            self.calls += 1
-        else:
-            self.count("calls")
-
-    def count_attempt(self) -> None:
-        """One more attempt."""
-        if GIL:
-            self.attempts += 1
-        else:
-            self.count("attempts")

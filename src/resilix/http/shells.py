@@ -68,7 +68,26 @@ def _around(policy: Any, target: Target, label: str, *, total: bool) -> Any:
         return _bulkhead_async(policy, fn, label) if is_async else _bulkhead(policy, fn, label)
     if kind == "timeout":
         return _limit_async(policy.seconds, fn, total=total) if is_async else _limit(policy.seconds, fn, total=total)
-    return policy._bind(target)
+    shell = policy._bind(target)
+    return shell if kind == "retry" else _narrowed_async(shell) if is_async else _narrowed(shell)
+
+
+def _narrowed(fn: Shell) -> Shell:
+    """A policy that may look at the deadline; ours that do so when something has failed are told then."""
+
+    def narrowed(call: Call) -> Any:
+        call.narrow()
+        return fn(call)
+
+    return narrowed
+
+
+def _narrowed_async(fn: AsyncShell) -> AsyncShell:
+    async def narrowed(call: Call) -> Any:
+        call.narrow()
+        return await fn(call)
+
+    return narrowed
 
 
 # -- breaker -------------------------------------------------------------------------------------------------------
@@ -145,7 +164,11 @@ def _verdict(breaker: CircuitBreaker, call: Call, error: BaseException | None, r
 
 
 def _bulkhead(bulkhead: Bulkhead, fn: Shell, label: str) -> Shell:
+    waits = bulkhead.max_wait > 0
+
     def placed(call: Call) -> Any:
+        if waits:
+            call.narrow()
         proof = bulkhead._begin(label)
         try:
             response = fn(call)
@@ -159,7 +182,11 @@ def _bulkhead(bulkhead: Bulkhead, fn: Shell, label: str) -> Shell:
 
 
 def _bulkhead_async(bulkhead: Bulkhead, fn: AsyncShell, label: str) -> AsyncShell:
+    waits = bulkhead.max_wait > 0
+
     async def placed(call: Call) -> Any:
+        if waits:
+            call.narrow()
         proof = await bulkhead._abegin(label)
         try:
             response = await fn(call)
@@ -227,6 +254,7 @@ class HttpOutcomes:
     def ruled(self, args: tuple[Any, ...], error: Exception | None, result: Any, answer: Answer) -> Answer:
         """Never resend what could do harm; wait as long as the server asks, or not at all."""
         call: Call = args[0]
+        call.narrow()
         if not answer.wanted or not call.replayable:
             return NO
         ruling = call.ruling(error, result)

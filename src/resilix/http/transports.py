@@ -6,10 +6,10 @@ import warnings
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from resilix.core.deadline import DEADLINE
+from resilix.core.era import GIL
 from resilix.errors import ConfigurationError, RejectedError, ResilixWarning
 from resilix.http.backend import hold
-from resilix.http.call import CLIENT_CALL, INFINITE, Call, Port
+from resilix.http.call import CLIENT_CALL, Call, Port
 from resilix.http.library import Library
 from resilix.http.pool import guard_of
 from resilix.http.refusals import response_for
@@ -49,12 +49,16 @@ class BaseTransport:
 
     def _call(self, request: Any) -> tuple[Call, Route]:
         source = self._source
-        route = source.route(request)
-        source.counters.count_call()
+        counters = source.counters
+        if GIL:
+            counters.calls += 1
+        else:
+            counters.count("calls")
         outer = CLIENT_CALL.get()
         if outer is not None and outer.source is not source:
             outer = None
-        return Call(self._port, source.conduct, source.counters, route.label, request, outer), route
+        route = source.route(request)
+        return Call(self._port, source.conduct, counters, route.label, request, outer), route
 
     def _refused(self, error: RejectedError, request: Any) -> Any:
         self._source.counters.count("rejected")
@@ -62,12 +66,6 @@ class BaseTransport:
             return response_for(error, request, self.LIBRARY)
         refused = self.LIBRARY.refused(error, request)
         raise refused from error.__cause__
-
-    @staticmethod
-    def _arrived(call: Call, response: Any) -> Any:
-        call.body = None  # or a response that nobody closes would live until the next garbage collection
-        response.extensions["resilix.attempts"] = call.attempts
-        return response
 
 
 class SyncTransport(BaseTransport):
@@ -81,14 +79,14 @@ class SyncTransport(BaseTransport):
     def handle_request(self, request: Any) -> Any:
         """Send a request under the policy."""
         call, route = self._call(request)
-        token = None if call.total == INFINITE else DEADLINE.narrow(call.total)
         try:
-            return self._arrived(call, route.shell(call))
+            response = route.shell(call)
         except RejectedError as error:
             return self._refused(error, request)
         finally:
-            if token is not None:
-                DEADLINE.restore(token)
+            call.done()
+        response.extensions["resilix.attempts"] = call.attempts
+        return response
 
     def close(self) -> None:
         """Close the inner transport."""
@@ -118,14 +116,14 @@ class AsyncTransport(BaseTransport):
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request under the policy."""
         call, route = self._call(request)
-        token = None if call.total == INFINITE else DEADLINE.narrow(call.total)
         try:
-            return self._arrived(call, await route.ashell(call))
+            response = await route.ashell(call)
         except RejectedError as error:
             return self._refused(error, request)
         finally:
-            if token is not None:
-                DEADLINE.restore(token)
+            call.done()
+        response.extensions["resilix.attempts"] = call.attempts
+        return response
 
     async def aclose(self) -> None:
         """Close the inner transport."""

@@ -202,8 +202,7 @@ def _pairs(headers: Headers | None) -> tuple[tuple[str, str], ...]:
     if headers is None:
         return ()
     if isinstance(headers, Mapping):
-        mapping: Mapping[str, str] = headers
-        return tuple(mapping.items())
+        return tuple(cast("Mapping[str, str]", headers).items())
     return tuple(headers)
 
 
