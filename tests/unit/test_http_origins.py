@@ -31,6 +31,9 @@ ORIGINS = {
     "http://127.0.0.1:8000/": "http://127.0.0.1:8000",
     "http://[::1]/": "http://[::1]",
     "http://[2001:db8::80]:80/": "http://[2001:db8::80]",
+    "http://[2001:DB8::8A]:8080/": "http://[2001:db8::8a]:8080",
+    "http://example.com./": "http://example.com.",
+    "/only/a/path": "://",
     "https://[::443]:8443/": "https://[::443]:8443",
     "ws://example.com/feed": "ws://example.com",
 }

@@ -19,7 +19,8 @@ OVERFLOW: Final = "(other)"
 LONGEST_KEY: Final = 200
 """Characters; a longer key is cut and told apart by a digest."""
 BATCH: Final = 16
-"""A full map is looked through once for a sixteenth of its size in new keys, so a flood of them costs little each."""
+"""A full map is looked through once for a sixteenth of its size in new keys, so a flood of them costs little each:
+that many are forgotten at once, or share a state unseen when all were busy."""
 PATIENCE: Final = 1.0
 """Seconds to wait for another thread that is making the same state; it may be waiting for us."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -78,7 +79,7 @@ class KeyedStates(Generic[S]):
         self._entries: dict[str, _Entry[S]] = {}
         self._shared: _Entry[S] | None = None
         self._making: dict[str, _Making] = {}
-        self._misses_to_look = 0
+        self._misses_unseen = 0
         self._clock = itertools.count()
         self._lock = threading.Lock()
         _ALIVE.add(self)
@@ -172,12 +173,12 @@ class KeyedStates(Generic[S]):
         """Forget what was not used for the longest time. False when everything is busy, or was a moment ago."""
         wanted = max(1, self._limit // BATCH)
         with self._lock:
-            self._misses_to_look -= 1
-            if self._misses_to_look > 0:
+            if self._misses_unseen > 0:
+                self._misses_unseen -= 1
                 return False
-            self._misses_to_look = wanted
             entries = [(entry.used, key, entry) for key, entry in self._entries.items()]
         gone: list[S] = []
+        outrun = False
         for used, key, entry in sorted(entries):
             if len(gone) >= wanted:
                 break
@@ -187,11 +188,13 @@ class KeyedStates(Generic[S]):
                 if entry.used == used and self._entries.get(key) is entry:
                     del self._entries[key]
                     gone.append(entry.state)
-        with self._lock:
-            self._misses_to_look -= len(gone)  # as many keys fit now without another look
+                else:
+                    outrun = True  # another thread has used it or made room with it: the next look will tell
         for state in gone:
             self._forgotten(state)
-        return bool(gone)
+        if not (gone or outrun):
+            self._misses_unseen = wanted - 1  # they share a state without a look
+        return bool(gone) or outrun
 
     def _forgotten(self, state: S) -> None:
         if self._evicted is not None:
@@ -233,5 +236,5 @@ def origin_of(url: Any) -> str:
     host: str = parsed.host
     port: int | None = parsed.port
     if ":" in host:
-        host = f"[{host}]"
+        host = f"[{host.lower()}]"  # the letters of an IPv6 address are left alone by both libraries
     return f"{scheme}://{host}" if port is None or DEFAULT_PORTS.get(scheme) == port else f"{scheme}://{host}:{port}"
