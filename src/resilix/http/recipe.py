@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import signature
@@ -11,6 +12,7 @@ from resilix.core import options
 from resilix.core.era import CircuitState
 from resilix.core.options import refuse
 from resilix.core.settings import read_settings
+from resilix.core.verdict import refuse_async
 from resilix.http.conduct import Conduct
 from resilix.http.shells import shells_of
 from resilix.http.source import Route
@@ -41,6 +43,7 @@ class KeyState:
         budget: Its retry budget, if there is one.
         policies: All of them, outermost first.
         route: The same, ready to run.
+        own: Those that were made for this key from options; the others belong to whoever gave them.
     """
 
     key: str
@@ -49,6 +52,7 @@ class KeyState:
     budget: RetryBudget | None
     policies: tuple[Policy[Any], ...]
     route: Route = field(repr=False)
+    own: tuple[Any, ...] = field(default=(), repr=False)
 
     @property
     def busy(self) -> bool:
@@ -98,19 +102,22 @@ class Recipe:
                 OWNER, "max_wait", self.max_wait, "there is nothing to wait for without a limit", "write limit=20 too"
             )
         _check_option("budget", self.budget, RetryBudget, 'budget={"tokens": 500, "cost": 14}')
-        if not callable(self.breaker):
+        if isinstance(self.breaker, Policy):
+            raise refuse(
+                OWNER,
+                "breaker",
+                self.breaker,
+                "each key has one of its own",
+                "write breaker={…} with its options, or breaker=lambda key: … to give the same one to every key",
+            )
+        if callable(self.breaker):
+            refuse_async(OWNER, "breaker", self.breaker)
+        else:
             _check_option("breaker", self.breaker, None, 'breaker={"consecutive": 5, "open_for": 10.0}')
-            for option in JUDGED_BY_RULES:
-                if self.breaker is not None and option in self.breaker:
-                    raise refuse(
-                        OWNER,
-                        "breaker",
-                        self.breaker,
-                        f"what counts is decided by the HTTP rules, not by {option}",
-                        "write classify=… to change the rules",
-                    )
             if self.breaker is not None:
                 _check_breaker(self.breaker)
+        if isinstance(self.budget, Mapping):
+            _check_names("budget", self.budget, RetryBudget)
         self._retry(self._budget(f"{name} (check)"))
 
     def make(self, name: str, key: str) -> KeyState:
@@ -122,7 +129,9 @@ class Recipe:
             policies.append(self._retry(budget))
         policies += [one for one in (breaker, bulkhead) if one is not None]
         route = Route(name, *shells_of(policies, self.conduct, name))
-        return KeyState(key, breaker, bulkhead, budget, tuple(policies), route)
+        made = ((breaker, isinstance(self.breaker, Mapping)), (bulkhead, True), (budget, budget is not self.budget))
+        own = tuple(one for one, is_own in made if one is not None and is_own)
+        return KeyState(key, breaker, bulkhead, budget, tuple(policies), route, own)
 
     def _retry(self, budget: RetryBudget | None) -> Retry:
         return retry(on=Exception, on_result=_everything, attempts=self.attempts, wait=self.wait, budget=budget)
@@ -158,10 +167,32 @@ def _check_option(option: str, value: object, shared: type | None, example: str)
 
 def _check_breaker(chosen: Mapping[str, Any]) -> None:
     """Read the options as a breaker would. Making one to see would enter its name among the live ones."""
-    known = {one.name: one.default for one in signature(CircuitBreaker).parameters.values() if one.name != "name"}
-    for option in chosen:
-        if option not in known:
-            options_known = ", ".join(name for name in known if name not in JUDGED_BY_RULES)
-            raise refuse(OWNER, "breaker", chosen, f"there is no option {option}", f"there are {options_known}")
-    read = {**known, **chosen}
+    for option in JUDGED_BY_RULES:
+        if option in chosen:
+            raise refuse(
+                OWNER,
+                "breaker",
+                chosen,
+                f"what counts is decided by the HTTP rules, not by {option}",
+                "write classify=… to change the rules",
+            )
+    _check_names("breaker", chosen, CircuitBreaker)
+    read = {one.name: one.default for one in signature(CircuitBreaker).parameters.values() if one.name != "name"}
+    read.update(chosen)
+    if read["clock"] is not None:
+        options.function("CircuitBreaker", "clock", read["clock"], "")
     read_settings(**{name: value for name, value in read.items() if name not in (*JUDGED_BY_RULES, "clock")})
+
+
+def _check_names(option: str, chosen: Mapping[str, Any], kind: type) -> None:
+    known = [name for name in signature(kind).parameters if name not in ("name", *JUDGED_BY_RULES)]
+    for name in chosen:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, 1)
+            raise refuse(
+                OWNER,
+                option,
+                chosen,
+                f"there is no option {name}" + (f", did you mean {near[0]}?" if near else ""),
+                f"there are {', '.join(known)}",
+            )

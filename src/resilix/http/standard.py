@@ -11,6 +11,7 @@ from tenacity.wait import wait_base
 
 from resilix.core import options
 from resilix.core.options import Seconds, checked, refuse
+from resilix.core.verdict import refuse_async
 from resilix.http.conduct import Conduct, Counters, OnReject
 from resilix.http.idempotency import KeyForm
 from resilix.http.recipe import NO_OPTIONS, OWNER, BreakerOption, BudgetOption, KeyState, Recipe
@@ -159,7 +160,17 @@ def standard(
 
     The order is that of Microsoft's standard resilience handler; the budget is the AWS SDKs' of 2026.
     """
+    if callable(name):
+        raise refuse(
+            OWNER,
+            "name",
+            name,
+            "it is no decorator, but the policy of a client",
+            'write Client(policy=standard("quotes"))',
+        )
     options.name_of(OWNER, name)
+    for option, function in (("per", per), ("idempotency_key", idempotency_key), ("classify", classify)):
+        refuse_async(OWNER, option, function)
     if not (per is None or per == "origin" or callable(per)):
         raise refuse(
             OWNER, "per", per, "it says what has state of its own", 'write per="origin", per=None, or a function'
@@ -183,8 +194,8 @@ def standard(
         within=_bound("within", within),
         retry_after_cap=options.duration(OWNER, "retry_after_cap", retry_after_cap, zero="no waiting"),
         idempotency_key=idempotency_key,
-        attempt_header=_header("attempt_header", attempt_header),
-        deadline_header=_header("deadline_header", deadline_header),
+        attempt_header=_header("attempt_header", attempt_header, "x-attempt"),
+        deadline_header=_header("deadline_header", deadline_header, "x-time-left-ms"),
         on_reject=on_reject,
         timed=attempt_timeout is not None or within is not None,
     )
@@ -200,16 +211,15 @@ def standard(
 
 def _retire(state: KeyState) -> None:
     """Its names are free again, though the policies live until they are collected."""
-    for policy in (state.breaker, state.bulkhead, state.budget):
-        if policy is not None:
-            REGISTRY.retire(policy)
+    for policy in state.own:
+        REGISTRY.retire(policy)
 
 
 def _bound(option: str, value: Seconds | None) -> float:
     return math.inf if value is None else options.duration(OWNER, option, value)
 
 
-def _header(option: str, value: str | None) -> str | None:
+def _header(option: str, value: str | None, example: str) -> str | None:
     if value is None or (isinstance(value, str) and HEADER_NAME.fullmatch(value)):
         return value
-    raise refuse(OWNER, option, value, "it is the name of a header", f'write {option}="x-attempt", say')
+    raise refuse(OWNER, option, value, "it is the name of a header", f'write {option}="{example}", say')
