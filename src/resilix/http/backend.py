@@ -26,9 +26,6 @@ from resilix.http.until import Until
 _CONNECTING: ContextVar[Until | None] = ContextVar("resilix_connecting", default=None)
 """What the last connect of this context was held to: the library sleeps between its connects without a timeout."""
 
-AT_ONCE = 16384
-"""Bytes that a socket takes in one piece once it takes any."""
-
 ERRORS = ("ConnectTimeout", "ConnectError", "ReadTimeout", "WriteTimeout", "WriteError")
 
 
@@ -164,7 +161,7 @@ class SyncStream(_Stream):
         if type(timeout) is not Until:
             self.inner.write(buffer, timeout)
             return
-        if not self._plain or len(buffer) <= AT_ONCE:
+        if not self._plain:
             self.inner.write(buffer, _allowed(timeout, self.errors.WriteTimeout))
             return
         # The library would give each of the sends the whole timeout.

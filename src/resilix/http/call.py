@@ -84,6 +84,7 @@ class Call:
         limit: When the attempt under way must be over.
         timeouts: The phase timeouts the attempt was sent with, if they are ours.
         left: Seconds the attempt was given; infinite without a bound.
+        moment: When they are over.
         whole: Whether the body is read within the attempt.
         replayable: Whether the body can be sent again; known before the first attempt.
         body: The body of the last answer, while it is open.
@@ -93,6 +94,7 @@ class Call:
     attempts = 0
     limit = INFINITE
     left = INFINITE
+    moment = INFINITE
     timeouts: dict[str, Any] | None = None
     body: Body | None = None
     _idempotent: bool | None = None
@@ -146,6 +148,7 @@ class Call:
             moment = self.limit
         if DEADLINE.used and DEADLINE.moment() < moment:
             moment = DEADLINE.moment()
+        self.moment = moment
         self.left = left = moment - now
         if left <= 0:
             refuse_deadline("http", self.label)

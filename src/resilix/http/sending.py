@@ -75,7 +75,9 @@ def _pool_wait(request: Any) -> float | None:
 def _held(call: Call, response: Any, make: Callable[..., Any]) -> Any:
     """Put our stream in front of the body, so that we see its end."""
     inner, guard = response.stream, call.port.guard
-    body = call.body = response.stream = make(inner, call.head_arrived(), call.too_late)
+    moment = call.head_arrived()
+    # A transport that obeys ends the body itself, in the middle of a pause too.
+    body = call.body = response.stream = make(inner, INFINITE if call.port.obeys else moment, call.too_late)
     if guard is not None:
         body.add(partial(_leave, guard, inner))
     return response
@@ -139,5 +141,5 @@ async def _aread_whole(call: Call, response: Any) -> None:
 
 
 def _check(call: Call) -> None:
-    if call.left < INFINITE and SYSTEM.now() >= call.timeouts["read"].moment:  # type: ignore[index]
+    if not call.port.obeys and SYSTEM.now() >= call.moment:
         raise call.too_late()

@@ -109,12 +109,12 @@ def close(at: At = "request", *, status: int = 200, body: bytes = b"x" * 64) -> 
     return Cut(_place("close", at), False, status, body)
 
 
-def badchunk_of(status: int = 200) -> Step:
+def bad_chunk(status: int = 200) -> Step:
     """A chunked body whose second chunk has no legal length.
 
     Example::
 
-        steps.badchunk_of()
+        steps.bad_chunk()
     """
     head = head_of(status, (("Transfer-Encoding", "chunked"),))
     return Raw(head + chunk_of(b"fine") + b"nonsense\r\nmore\r\n")
