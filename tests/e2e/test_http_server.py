@@ -9,16 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.support.http_lanes import LANES, Lane, lanes, unique
+from tests.support.http_lanes import LANES, Lane, Session, lanes, unique
 
 from resilix import CircuitState
 from resilix.testing import FaultServer, steps
 
-
 # When a request is reset while it is sent, httpx leaves its own generator of the body to the garbage collector.
-pytestmark = pytest.mark.filterwarnings(
-    r"ignore:Exception ignored in. <async_generator object (Byte|Multipart)Stream:pytest.PytestUnraisableExceptionWarning"
-)
+LEFT = r"Exception ignored in. <async_generator object (Byte|Multipart)Stream"
+pytestmark = pytest.mark.filterwarnings(f"ignore:{LEFT}:pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(name="server")
@@ -178,15 +176,20 @@ def test_the_total_deadline_holds(lane: Lane, server: FaultServer, step: Any, st
         threads = threading.active_count()
         started = time.monotonic()
         with pytest.raises(lane.library.TimeoutException):
-            if stream:
-                there.read(there.open("GET", f"{server.url}/slow"))
-            else:
-                there.get(f"{server.url}/slow")
+            ask(there, f"{server.url}/slow", stream=stream)
         took = time.monotonic() - started
         assert threading.active_count() == threads
         assert there.get(server.url).status_code == 200
     assert 0.29 < took < 0.3 + 0.05 + SLACK
     assert policy.states()[server.url].breaker.snapshot().failures == 1
+
+
+def ask(there: Session, url: str, *, stream: bool) -> None:
+    """Get the whole answer, or its head and then its body."""
+    if stream:
+        there.read(there.open("GET", url))
+    else:
+        there.get(url)
 
 
 SLACK = 0.1
