@@ -9,7 +9,7 @@ from inspect import signature
 from typing import Any, Final, TypeAlias
 
 from resilix.core import options
-from resilix.core.era import CircuitState
+from resilix.core.era import CircuitState, Mode
 from resilix.core.options import refuse
 from resilix.core.settings import read_settings
 from resilix.core.verdict import refuse_async
@@ -20,6 +20,7 @@ from resilix.policies.base import Policy
 from resilix.policies.breaker import CircuitBreaker
 from resilix.policies.budget import RetryBudget
 from resilix.policies.bulkhead import Bulkhead
+from resilix.policies.registry import REGISTRY
 from resilix.policies.retry import Retry, retry
 
 OWNER: Final = "standard"
@@ -56,9 +57,17 @@ class KeyState:
 
     @property
     def busy(self) -> bool:
-        """Whether it must not be forgotten: its breaker is not closed, or calls are under way."""
-        if self.breaker is not None and self.breaker.state is not CircuitState.CLOSED:
-            return True
+        """Whether it must not be forgotten: its breaker refuses, probes, or was taken over by a person, or calls run.
+
+        An opening that is over, with nobody calling, is no reason: hosts that are dead and gone would fill the map for
+        good, and whoever makes us call many of them could keep all others out.
+        """
+        if self.breaker is not None:
+            seen = self.breaker.snapshot()
+            if seen.mode != Mode.NORMAL or seen.probes > 0:
+                return True
+            if seen.state is CircuitState.OPEN and seen.retry_after != 0.0:
+                return True
         return self.bulkhead is not None and (self.bulkhead.in_use > 0 or self.bulkhead.waiting > 0)
 
 
@@ -116,9 +125,12 @@ class Recipe:
             _check_option("breaker", self.breaker, None, 'breaker={"consecutive": 5, "open_for": 10.0}')
             if self.breaker is not None:
                 _check_breaker(self.breaker)
-        if isinstance(self.budget, Mapping):
-            _check_names("budget", self.budget, RetryBudget)
-        self._retry(self._budget(f"{name} (check)"))
+        budget = self.budget
+        if isinstance(budget, Mapping):
+            _check_names("budget", budget, RetryBudget)
+            budget = RetryBudget(f"{name} (check)", **budget)
+            REGISTRY.retire(budget)  # a traceback may keep it alive, and the next check would meet its name
+        self._retry(budget)
 
     def make(self, name: str, key: str) -> KeyState:
         """Make the policies of one key."""

@@ -153,7 +153,8 @@ def standard(
         classify: Your own rules: a function of an ``Exchange`` that gives a ``Ruling``, or ``None`` for ours.
         attempt_header: A header for the number of the attempt, from 1; ``None`` for none.
         deadline_header: A header for the milliseconds the attempt has left; ``None`` for none.
-        most_keys: How many keys are remembered; the least recently used go first, never one whose breaker is open.
+        most_keys: How many keys are remembered; the least recently used go first, never one whose breaker is open and
+            refuses. When none can go, further keys share one state.
 
     Raises:
         ConfigurationError: An option cannot mean anything sensible.
