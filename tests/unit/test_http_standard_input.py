@@ -77,7 +77,8 @@ def refusal(door: Any, arguments: str) -> str:
     """What ``standard`` says to these arguments."""
     with pytest.raises(ConfigurationError) as caught:
         eval(f"standard({arguments})", {**globals(), "standard": door.standard})
-    gc.collect()  # a coroutine that nobody awaited would warn now
+    if "afunction" in arguments:
+        gc.collect()  # a coroutine that nobody awaited would warn now
     return str(caught.value)
 
 
@@ -118,7 +119,7 @@ def test_a_refused_call_leaves_no_name_behind() -> None:
     errors = []
     for _ in range(2):
         with pytest.raises(ConfigurationError) as caught:
-            resilix.httpx.standard("left behind", wait="x")
+            resilix.httpx.standard("left behind", wait="x")  # type: ignore[arg-type]
         errors.append(caught.value)  # its traceback holds what the check made
     assert len(errors) == 2
     resilix.httpx.standard("left behind")
