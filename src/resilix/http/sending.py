@@ -79,7 +79,7 @@ def _held(call: Call, response: Any, make: Callable[..., Any]) -> Any:
     # A transport that obeys ends the body itself, in the middle of a pause too.
     body = call.body = response.stream = make(inner, INFINITE if call.port.obeys else moment, call.too_late)
     if guard is not None:
-        body.add(partial(_leave, guard, inner))
+        body.closed = partial(_leave, guard, inner)
     return response
 
 

@@ -22,17 +22,19 @@ class Body:
         response: The response it belongs to.
         inner: The body of the transport.
         moment: When it must have ended, on the system clock; infinite without a bound.
-        settles: Whom to tell; emptied when they have been told.
+        settles: Whom to tell when it has ended, died, or been closed; emptied when they have been told.
+        closed: Whom to tell only when it has died or been closed: a body that was read to its end is still open.
         too_late: Makes the error for a body that did not end in time.
     """
 
-    __slots__ = ("inner", "moment", "settles", "too_late")
+    __slots__ = ("closed", "inner", "moment", "settles", "too_late")
 
     def __init__(self, inner: Any, moment: float, too_late: Callable[[], Exception]) -> None:
         self.inner = inner
         self.moment = moment
         self.too_late = too_late
         self.settles: tuple[Settle, ...] = ()
+        self.closed: Settle | None = None
 
     def add(self, settle: Settle) -> None:
         """Tell one more when the body is over."""
@@ -43,6 +45,15 @@ class Body:
         settles, self.settles = self.settles, ()
         for settle in settles:
             settle(error)
+
+    def over(self, error: BaseException | None) -> None:
+        """The body is over and closed. Later calls change nothing."""
+        closed, self.closed = self.closed, None
+        try:
+            if closed is not None:
+                closed(error)
+        finally:
+            self.finish(error)
 
     def check(self) -> None:
         """Raise when the moment has passed."""
@@ -63,7 +74,7 @@ class HeldStream(Body):
         except GeneratorExit:
             raise  # the reader left early; close() will say that the body is over
         except BaseException as error:
-            self.finish(error)
+            self.over(error)
             raise
         self.finish(None)
 
@@ -72,11 +83,11 @@ class HeldStream(Body):
         try:
             self.inner.close()
         finally:
-            self.finish(None)
+            self.over(None)
 
     def __del__(self) -> None:
-        if self.settles:
-            self.finish(Abandoned())
+        if self.settles or self.closed is not None:
+            self.over(Abandoned())
 
 
 class AsyncHeldStream(Body):
@@ -92,7 +103,7 @@ class AsyncHeldStream(Body):
         except GeneratorExit:
             raise  # as above
         except BaseException as error:
-            self.finish(error)
+            self.over(error)
             raise
         self.finish(None)
 
@@ -101,11 +112,11 @@ class AsyncHeldStream(Body):
         try:
             await self.inner.aclose()
         finally:
-            self.finish(None)
+            self.over(None)
 
     def __del__(self) -> None:
-        if self.settles:
-            self.finish(Abandoned())
+        if self.settles or self.closed is not None:
+            self.over(Abandoned())
 
 
 class ReadStream:
