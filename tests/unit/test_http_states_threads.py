@@ -23,6 +23,15 @@ from resilix.http import states as module
 from resilix.http.states import OVERFLOW, KeyedStates
 
 
+@pytest.fixture
+def hectic() -> Generator[None]:
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
 def test_threads_that_miss_the_same_key_get_the_same_state_and_it_is_made_once() -> None:
     """Two breakers of one name, even for a moment, would be warned of."""
 
@@ -38,6 +47,7 @@ def test_threads_that_miss_the_same_key_get_the_same_state_and_it_is_made_once()
     assert map_.gone == []
 
 
+@pytest.mark.usefixtures("hectic")
 def test_the_real_policies_of_an_origin_are_made_once(recwarn: pytest.WarningsRecorder) -> None:
     """Eight threads send their first request at once, round after round: no name is taken twice."""
     policy = resilix.httpx.standard("states at once", limit=100, most_keys=100)
@@ -53,15 +63,6 @@ def test_the_real_policies_of_an_origin_are_made_once(recwarn: pytest.WarningsRe
         assert all(one is routes[0] for one in routes)
     assert len(policy.states()) == 20
     assert [str(one.message) for one in recwarn] == []
-
-
-@pytest.fixture
-def hectic() -> Generator[None]:
-    """Threads take turns as often as they can."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
 
 
 @pytest.mark.usefixtures("hectic")
