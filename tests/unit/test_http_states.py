@@ -1,3 +1,4 @@
+# pyright: reportPrivateUsage=false
 """State for each key: one state a key, bounded memory, the least recently used goes first, never one that is busy."""
 
 from __future__ import annotations
