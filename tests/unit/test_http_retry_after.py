@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.http_lanes import LANES
 
-from resilix.http.retry_after import FURTHEST, LONG_DAYS, LONGEST, MONTHS, parse_retry_after
+from resilix.http.retry_after import FURTHEST, LONG_DAYS, LONGEST, MONTHS, MOST_LINES, parse_retry_after
 
 NOW = float(timegm((2026, 11, 25, 12, 0, 0)))
 DIGITS = "0123456789"
@@ -174,6 +174,12 @@ def test_of_two_lines_the_longer_wait_counts_if_both_are_legal() -> None:
     assert parse("3", "Wed, 25 Nov 2026 12:00:07 GMT") == 7
     assert parse("3", "soon") is parse("nan", "3") is None
     assert parse() is None
+
+
+def test_a_header_that_stands_there_a_hundred_times_is_absent() -> None:
+    """Eight may be a mistake; more are an attempt to have us work."""
+    assert parse(*["3"] * MOST_LINES) == 3
+    assert parse(*["3"] * (MOST_LINES + 1)) is parse(*["3"] * 100_000) is None
 
 
 def test_what_is_absent_is_not_zero() -> None:

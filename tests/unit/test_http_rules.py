@@ -20,6 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.http_lanes import LANES, Lane, lanes, unique
 
+import resilix.httpx
+import resilix.httpx2
 from resilix import Verdict, events
 from resilix.http.rules import IDEMPOTENT_METHODS, RETRY_STATUSES, Exchange, Failure, Ruling, ask, classify, failure_of
 from resilix.testing import virtual_time
@@ -120,6 +122,17 @@ def test_an_error_of_anybody_else_is_none_of_a_transport(error: BaseException) -
 def test_an_error_of_one_library_means_nothing_to_the_other() -> None:
     """They share names and no class."""
     assert failure_of(httpx.ConnectError("x"), httpx2) is failure_of(httpx2.ConnectError("x"), httpx) is Failure.OTHER
+
+
+@pytest.mark.parametrize("door", [resilix.httpx, resilix.httpx2], ids=["httpx", "httpx2"])
+def test_a_refusal_of_ours_is_no_failure_of_a_transport(door: Any) -> None:
+    """Although it is an error of the library too; a policy inside this one may have refused."""
+    library = door.LIBRARY.module
+    for name in ("RejectedError", "CircuitOpenError", "BulkheadFullError", "DeadlineExpiredError"):
+        refusal = getattr(door, name)
+        error = refusal.__new__(refusal)
+        assert isinstance(error, library.TransportError)
+        assert failure_of(error, library) is Failure.OTHER
 
 
 # -- at most one send ------------------------------------------------------------------------------------------
@@ -284,6 +297,7 @@ BROKEN: dict[str, Callable[[Exchange], Any]] = {
     "waits backwards": giving(Ruling(True, Verdict.FAILURE, "so", -1.0)),
     "waits for nan": giving(Ruling(True, Verdict.FAILURE, "so", math.nan)),
     "waits for ever": giving(Ruling(True, Verdict.FAILURE, "so", math.inf)),
+    "waits for true": giving(Ruling(True, Verdict.FAILURE, "so", True)),
     "waits for a word": giving(Ruling(True, Verdict.FAILURE, "so", "5")),  # type: ignore[arg-type]
 }
 EXCHANGES = [

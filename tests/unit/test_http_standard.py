@@ -135,15 +135,23 @@ def test_a_flood_of_hosts_fills_no_memory_and_closes_no_breaker() -> None:
 
 
 def test_calls_under_way_are_remembered_where_they_are_counted() -> None:
-    """A place that is taken, or waited for, is given back to the bulkhead it came from."""
+    """A place that is taken is given back to the bulkhead it came from; a probe reports to its breaker."""
     policy = SYNC.door.standard("under way", limit=2, most_keys=16)
-    policy.route(httpx.Request("GET", "http://busy.test/"))
-    state = policy.states()["http://busy.test"]
+    (state,) = states_of(policy, "busy")
     with state.bulkhead.acquire():
         flood(policy, 100)
-        assert policy.states()["http://busy.test"] is state
+        assert policy.states()["http://busy"] is state
     flood(policy, 100)
-    assert "http://busy.test" not in policy.states()
+    assert "http://busy" not in policy.states()
+    time = [0.0]
+    policy = SYNC.door.standard("probed", most_keys=16, breaker={"clock": lambda: time[0]})
+    (state,) = states_of(policy, "probed")
+    state.breaker.open(for_=1.0)
+    time[0] = 1.0
+    with state.breaker.acquire():
+        assert state.breaker.state is CircuitState.HALF_OPEN
+        flood(policy, 100)
+        assert policy.states()["http://probed"] is state
 
 
 def test_hosts_that_died_long_ago_do_not_keep_others_out() -> None:

@@ -68,7 +68,7 @@ class KeyState:
                 return True
             if seen.state is CircuitState.OPEN and seen.retry_after != 0.0:
                 return True
-        return self.bulkhead is not None and (self.bulkhead.in_use > 0 or self.bulkhead.waiting > 0)
+        return self.bulkhead is not None and self.bulkhead.in_use > 0  # who waits, waits for one of these
 
 
 def _everything(response: object) -> bool:
