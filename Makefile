@@ -54,6 +54,10 @@ test-all:  ## the tests on every interpreter found among 3.11 to 3.14
 bench: $(VENV)/.dev  ## what a call costs, as ratios to a decorator that does nothing
 	$(BIN)/python -m benchmarks $(ARGS)
 
+bench-http: $(VENV)/.dev  ## what the HTTP layer costs, beside its peers
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python -m benchmarks.http $(ARGS)
+
 lint: $(VENV)/.dev  ## style and format, without changing anything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -63,4 +67,4 @@ types: $(VENV)/.dev  ## mypy --strict and basedpyright strict, the typing tests 
 	$(BIN)/basedpyright
 	$(BIN)/basedpyright -p tests/typing/pyrightconfig.json
 
-.PHONY: help demo test test-all coverage bench lint types
+.PHONY: help demo test test-all coverage bench bench-http lint types

@@ -11,13 +11,17 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import random
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import httpx
 import httpx2
 
 from benchmarks.measure import Figure, compare, median_and_spread
@@ -30,47 +34,69 @@ LAYER_GOAL = 5.0
 SHARE_GOAL = 0.02
 """Share of a client's CPU time per request that it may add."""
 TIMEOUTS = {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 5.0}
-BATCH = 50
+BATCH = 20
 """Requests a round and variant, against the server."""
 
 
-class PassThrough(httpx2.MockTransport):
-    """Hands back one answer, made before."""
+ANSWER = b"4217"
 
-    def __init__(self) -> None:
-        self.answer = httpx2.Response(200, content=b"4217")
+
+class PassThrough(httpx2.HTTPTransport):
+    """Hands back one answer, made before; of the make of a real transport, so that it is treated like one."""
+
+    answer = httpx2.Response(200, content=ANSWER)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer."""
         return self.answer
+
+
+class AsyncPassThrough(httpx2.AsyncHTTPTransport):
+    """The same, async."""
+
+    answer = httpx2.Response(200, content=ANSWER)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer."""
         return self.answer
 
 
-def request() -> httpx2.Request:
+class OldPassThrough(httpx.HTTPTransport):
+    """The same for a peer that knows httpx alone."""
+
+    answer = httpx.Response(200, content=ANSWER)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer."""
+        return self.answer
+
+
+def request(library: Any = httpx2) -> Any:
     """What a client would hand to its transport."""
-    return httpx2.Request("GET", "http://quotes.test/ACME", extensions={"timeout": TIMEOUTS})
+    return library.Request("GET", "http://quotes.test/ACME", extensions={"timeout": TIMEOUTS})
 
 
-def peers(inner: PassThrough) -> dict[str, Any]:
+def peers() -> dict[str, Callable[[int], Any]]:
     """The transports of others that are installed; each does less than ours, as its name says."""
-    found: dict[str, Any] = {}
+    found: dict[str, Callable[[int], Any]] = {}
     try:
         breaker = importlib.import_module("interlock.integrations.httpx2")
-        found["interlock-cb: breaker"] = breaker.CircuitBreakerTransport(inner)
+        found["interlock-cb: breaker"] = _sender(
+            breaker.CircuitBreakerTransport(PassThrough()).handle_request, request()
+        )
     except ImportError:
-        say("  interlock-cb is not installed: pip install interlock-cb")
+        say("  interlock-cb is not installed: make bench-http installs it")
     try:
         retries = importlib.import_module("httpx_retries")
-        found["httpx-retries: retry"] = retries.RetryTransport(transport=inner)
+        found["httpx-retries: retry"] = _sender(
+            retries.RetryTransport(transport=OldPassThrough()).handle_request, request(httpx)
+        )
     except ImportError:
-        say("  httpx-retries is not installed: pip install httpx-retries")
+        say("  httpx-retries is not installed: make bench-http installs it")
     return found
 
 
-def layers(inner: PassThrough, make: Any, kind: str) -> dict[str, Any]:
+def layers(inner: Any, make: Any, kind: str) -> dict[str, Any]:
     """The transports to compare, the bare one first."""
     return {
         "pass-through": inner,
@@ -83,15 +109,16 @@ def layers(inner: PassThrough, make: Any, kind: str) -> dict[str, Any]:
 
 def sync_layer(rounds: int) -> list[Figure]:
     """The layer alone, sync."""
-    inner, one = PassThrough(), request()
-    transports = {**layers(inner, Transport, "sync"), **peers(inner)}
-    return compare({name: _sender(transport.handle_request, one) for name, transport in transports.items()}, rounds)
+    one = request()
+    transports = layers(PassThrough(), Transport, "sync")
+    ours = {name: _sender(transport.handle_request, one) for name, transport in transports.items()}
+    return compare({**ours, **peers()}, rounds)
 
 
 def async_layer(rounds: int) -> list[Figure]:
     """The layer alone, async."""
-    inner, one = PassThrough(), request()
-    transports = layers(inner, AsyncTransport, "async")
+    one = request()
+    transports = layers(AsyncPassThrough(), AsyncTransport, "async")
     variants = {name: _sender(transport.handle_async_request, one) for name, transport in transports.items()}
     return compare(variants, rounds, awaited=True)
 
@@ -100,27 +127,41 @@ def _sender(send: Callable[[httpx2.Request], Any], one: httpx2.Request) -> Calla
     return lambda _: send(one)
 
 
+def serve() -> None:
+    """The server, in a process of its own, until its input ends."""
+    with FaultServer() as server:
+        server.default = steps.reply(200, ANSWER * 64)
+        print(server.url, flush=True)
+        sys.stdin.read()
+
+
 def share_of_a_request(rounds: int) -> dict[str, Any]:
     """CPU time of the client's thread per request, with and without the layer."""
-    with FaultServer() as server:
-        server.default = steps.reply(200, b"4217" * 64)
-        plain = httpx2.Client()
-        guarded = Client(policy=standard("share", limit=20))
-        with plain, guarded:
-            per_request: dict[str, list[float]] = {"plain": [], "guarded": []}
-            clients = {"plain": plain, "guarded": guarded}
-            for number in range(rounds + 1):
-                for name in sorted(clients, reverse=number % 2 == 0):
-                    client = clients[name]
-                    begin = time.thread_time()
-                    for _ in range(BATCH):
-                        client.get(server.url)
-                    if number:  # the first round warms up
-                        per_request[name].append((time.thread_time() - begin) / BATCH)
-    pairs = zip(per_request["guarded"], per_request["plain"], strict=True)
-    share, spread = median_and_spread([with_it / without - 1 for with_it, without in pairs])
+    command = [sys.executable, "-c", "from benchmarks.http import serve; serve()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdin is not None
+        url = server.stdout.readline().strip()
+        with httpx2.Client() as plain, Client(policy=standard("share", limit=20)) as guarded:
+            per_request = _rounds({"plain": plain, "guarded": guarded}, url, rounds)
+        server.stdin.close()
+    added, spread = median_and_spread(
+        [1e6 * (own - base) for own, base in zip(per_request["guarded"], per_request["plain"], strict=True)]
+    )
     plain_us = statistics.median(per_request["plain"]) * 1e6
-    return {"share": share, "spread": spread, "plain_us": plain_us, "added_us": share * plain_us}
+    return {"share": added / plain_us, "spread": spread / plain_us, "plain_us": plain_us, "added_us": added}
+
+
+def _rounds(clients: dict[str, Any], url: str, rounds: int) -> dict[str, list[float]]:
+    per_request: dict[str, list[float]] = {name: [] for name in clients}
+    for number in range(rounds + 1):
+        for name in random.sample(list(clients), len(clients)):
+            begin = time.thread_time()
+            for _ in range(BATCH):
+                clients[name].get(url)
+            if number:  # the first round warms up
+                per_request[name].append((time.thread_time() - begin) / BATCH)
+    return per_request
 
 
 def run(rounds: int) -> dict[str, Any]:

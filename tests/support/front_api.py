@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import resilix
+import resilix.httpx
+import resilix.httpx2
+import resilix.starlette
 import resilix.testing
 from resilix import events
 from resilix.policies.fallback import Fallback
@@ -39,9 +42,20 @@ def describe() -> list[str]:
         ):
             lines += _describe(f"resilix.events.{name}", value)
     lines += _describe("resilix.telemetry.logs.log_events", logs.log_events)
-    for name in sorted(resilix.testing.__all__):
-        lines += _describe(f"resilix.testing.{name}", getattr(resilix.testing, name))
+    for module in (resilix.testing, resilix.httpx, resilix.httpx2, resilix.starlette):
+        for name in sorted(module.__all__):
+            lines += _described(f"{module.__name__}.{name}", getattr(module, name))
     return lines
+
+
+def _described(name: str, value: Any) -> Iterator[str]:
+    """A name, or each function of a module."""
+    if not inspect.ismodule(value):
+        yield from _describe(name, value)
+        return
+    for own, found in sorted(vars(value).items()):
+        if inspect.isfunction(found) and found.__module__ == value.__name__ and not own.startswith("_"):
+            yield f"{name}.{own}{_signature(found)}"
 
 
 def _describe(name: str, value: Any, *, constructor: bool = True) -> Iterator[str]:

@@ -231,6 +231,22 @@ def test_a_retry_after_is_never_undercut() -> None:
     assert 7.0 <= clock.sleeps[0] <= 7.7
 
 
+def test_a_retry_after_of_nothing_does_not_undercut_the_schedule() -> None:
+    """A server whose clock is late names a date that has passed; it is not hammered for it."""
+    from resilix.testing import virtual_time
+
+    lane = next(one for one in _all() if str(one) == "httpx-sync")
+
+    def at_once(request: Any) -> Any:
+        return lane.library.Response(503, headers={"Retry-After": "0"})
+
+    with virtual_time() as clock:
+        _, _, session = serve(lane, at_once, 200, wait=5.0)
+        with session as there:
+            assert there.get(URL).status_code == 200
+    assert clock.sleeps == [5.0]
+
+
 def _all() -> list[Lane]:
     from tests.support.http_lanes import LANES
 

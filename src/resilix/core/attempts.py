@@ -51,7 +51,7 @@ class Attempts:
         number: The number of the attempt under way.
     """
 
-    __slots__ = ("_hint", "_hook_error", "_plan", "_started", "_state", "number")
+    __slots__ = ("_hint", "_hook_error", "_least", "_plan", "_started", "_state", "number")
 
     def __init__(self, plan: RetryPlan, started: float, hook_error: OnHookError, state: RetryCallState | None) -> None:
         self.number = 1
@@ -60,6 +60,7 @@ class Attempts:
         self._state = state
         self._hook_error = hook_error
         self._hint: float | None = None
+        self._least = False
 
     def wanted(self, outcome: Outcome, now: float, ruled: Callable[[Answer], Answer] | None = None) -> bool:
         """Whether this outcome may be retried at all. A predicate that raises means no.
@@ -71,7 +72,7 @@ class Attempts:
         """
         wanted = self._asked(outcome, now)
         if ruled is not None:
-            wanted, self._hint = ruled(Answer(wanted, self._hint))
+            wanted, self._hint, self._least = ruled(Answer(wanted, self._hint))
         return wanted
 
     def _asked(self, outcome: Outcome, now: float) -> bool:
@@ -87,7 +88,7 @@ class Attempts:
 
     def _ask(self, hook: str, question: Callable[[], Answer]) -> bool:
         try:
-            wanted, self._hint = question()
+            wanted, self._hint, _ = question()
         except Exception as broken:
             self._hook_error(hook, broken)
             return False
@@ -104,7 +105,9 @@ class Attempts:
         if self.number >= plan.attempts:
             return Decision(None, "attempts")
         try:
-            wait = plan.wait(self.number, state) if self._hint is None else self._hint
+            wait = self._hint
+            if wait is None or self._least:
+                wait = max(plan.wait(self.number, state), wait or 0.0)
         except Exception as broken:
             self._hook_error("wait", broken)
             return Decision(None, "hook")

@@ -56,10 +56,12 @@ class Answer(NamedTuple):
     Attributes:
         wanted: Whether it is worth another attempt.
         hint: Seconds to wait before that attempt, when the predicate knows better than the schedule.
+        least: The hint is the least; a longer wait of the schedule stands.
     """
 
     wanted: bool
     hint: float | None = None
+    least: bool = False
 
 
 class _Numbered:

@@ -60,6 +60,6 @@ class Counters:
         self._lock = threading.Lock()
 
     def count(self, name: Literal["calls", "attempts", "rejected"]) -> None:
-        """One more; for where it is not on the hot path, or there is no GIL."""
+        """One more, where there is no GIL; with one, ``+= 1`` cannot be torn and needs no lock."""
         with self._lock:
             setattr(self, name, getattr(self, name) + 1)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from resilix.core.verdict import Verdict
+from resilix.errors import RejectedError
 from resilix.events import HUB
 
 IDEMPOTENT_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -68,6 +69,8 @@ def failure_of(error: BaseException, library: Any) -> Failure:
         error: What the transport raised.
         library: ``httpx`` or ``httpx2``.
     """
+    if isinstance(error, RejectedError):
+        return Failure.OTHER  # ours, though the doors make it an error of the library too
     for name, failure in _CLASSES:
         if isinstance(error, getattr(library, name)):
             return Failure.SEND if failure is Failure.CALLER and _came_in(error) else failure

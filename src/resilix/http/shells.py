@@ -265,7 +265,8 @@ class HttpOutcomes:
         if ruling.wait > self._cap:
             return NO
         # Never before the server asked for, and not all clients at once.
-        return Answer(True, ruling.wait + random.uniform(0.0, max(LEAST_SPREAD, ruling.wait * SPREAD)))
+        wait = ruling.wait + random.uniform(0.0, max(LEAST_SPREAD, ruling.wait * SPREAD))
+        return Answer(True, wait, least=True)
 
     def dropped(self, args: tuple[Any, ...], result: Any) -> None:
         """Read a little of it and close it."""

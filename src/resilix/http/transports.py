@@ -61,7 +61,11 @@ class BaseTransport:
         return Call(self._port, source.conduct, counters, route.label, request, outer), route
 
     def _refused(self, error: RejectedError, request: Any) -> Any:
-        self._source.counters.count("rejected")
+        counters = self._source.counters
+        if GIL:
+            counters.rejected += 1
+        else:
+            counters.count("rejected")
         if self._source.conduct.on_reject == "response":
             return response_for(error, request, self.LIBRARY)
         refused = self.LIBRARY.refused(error, request)
