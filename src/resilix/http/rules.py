@@ -17,8 +17,8 @@ from resilix.core.verdict import Verdict
 from resilix.errors import RejectedError
 from resilix.events import HUB
 
-IDEMPOTENT_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-"""Sending one of these twice is as good as once, RFC 9110 section 9.2.2."""
+IDEMPOTENT_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"})
+"""Sending one of these twice is as good as once, RFC 9110 section 9.2.2; QUERY is safe by RFC 10008."""
 RETRY_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
 """Answers that may be another one the next time."""
 UNSUPPORTED: Final = frozenset({501, 505})
