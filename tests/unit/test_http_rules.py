@@ -168,14 +168,14 @@ SYNC_LANES = [lane for lane in LANES if lane.backend is None]
 
 
 @pytest.mark.parametrize("lane", SYNC_LANES, ids=str)
-@pytest.mark.parametrize("method", METHODS[6:])
+@pytest.mark.parametrize("method", METHODS[7:])
 def test_what_is_not_idempotent_arrives_at_most_once(lane: Lane, method: str) -> None:
     """All pairs of outcomes, whichever comes first, with attempts left in plenty."""
     for script in itertools.product(OUTCOMES, repeat=2):
         assert sent(lane, method, list(script)) <= 1, script
 
 
-@given(st.sampled_from(SYNC_LANES), st.sampled_from(METHODS[6:]), st.lists(st.sampled_from(OUTCOMES), max_size=6))
+@given(st.sampled_from(SYNC_LANES), st.sampled_from(METHODS[7:]), st.lists(st.sampled_from(OUTCOMES), max_size=6))
 def test_nor_does_it_after_any_longer_story(lane: Lane, method: str, script: list[int | str]) -> None:
     """As above, with any script."""
     assert sent(lane, method, script) <= 1
