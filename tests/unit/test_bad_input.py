@@ -85,6 +85,8 @@ ROWS: list[tuple[str, str, str]] = [
     # -- CircuitBreaker
     *options("CircuitBreaker({})", "name", NAMES_REFUSED),
     *(row for name in ("on", "ignore") for row in options(CB.format(name), name, NAMES_ERRORS_REFUSED)),
+    ("CircuitBreaker('q', on=KeyboardInterrupt)", "on=", "no policy may swallow or count; write on=Exception"),
+    ("CircuitBreaker('q', ignore=KeyboardInterrupt)", "ignore=", "never counts anyway; leave it out"),
     ("CircuitBreaker('q', on=())", "on=", "it names nothing"),
     ("CircuitBreaker('q', on=OSError, ignore=OSError)", "ignore=", "which contradict each other; write it in one of"),
     ("CircuitBreaker('q', on=(OSError, ValueError), ignore=(KeyError, ValueError))", "ignore=", "ValueError stands in"),
@@ -106,6 +108,7 @@ ROWS: list[tuple[str, str, str]] = [
     *options(CB.format("probe_failures"), "probe_failures", COUNTS_REFUSED),
     ("CircuitBreaker('q', consecutive=None, failure_rate=None)", "consecutive=None", "leave at least one on"),
     ("CircuitBreaker('q', probes=3, probe_failures=3)", "probe_failures=", "write probe_failures=2 or less"),
+    ("CircuitBreaker('q', probes=2, probe_failures=5)", "probe_failures=", "write probe_failures=1 or less"),
     ("CircuitBreaker('q', window=calls(10), min_calls=11)", "min_calls=", "write min_calls=10 or less, or a larger"),
     ("CircuitBreaker('q', open_for=afunction)", "open_for=", "it is async"),
     *options(CB.format("clock"), "clock", [("3", "it must be a function; write clock=lambda: …"), ("str", "seconds")]),

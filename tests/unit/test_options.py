@@ -64,6 +64,7 @@ def test_whole_numbers_have_bounds() -> None:
     """Both ends are inclusive."""
     assert options.whole("o", "n", 1, least=1, why="w") == 1
     assert options.whole("o", "n", 5, least=1, most=5, why="w") == 5
+    assert options.whole("o", "n", 4, least=1, most=5, why="w") == 4
     with pytest.raises(ConfigurationError, match=r"o\(n=6\): w; write n=5 or less"):
         options.whole("o", "n", 6, least=1, most=5, why="w")
     with pytest.raises(ConfigurationError, match=r"o\(n=0\): w; write n=1 or more"):
@@ -78,6 +79,10 @@ def test_rates_are_shares() -> None:
     assert options.ratio("o", "rate", 0.001) == 0.001
     with pytest.raises(ConfigurationError, match=r"write rate=0\.3 for 30 %"):
         options.ratio("o", "rate", 30)
+    with pytest.raises(ConfigurationError, match=r"write rate=1 for 100 %"):
+        options.ratio("o", "rate", 100)
+    with pytest.raises(ConfigurationError, match=r"write rate=0\.5$"):
+        options.ratio("o", "rate", -30)
     with pytest.raises(ConfigurationError, match=r"write rate=0\.5$"):
         options.ratio("o", "rate", 101)
 
@@ -91,6 +96,23 @@ def test_names_switches_and_functions() -> None:
         options.function("o", "wait", 3, "attempt")
     with pytest.raises(ConfigurationError, match=r"write clock=lambda: …"):
         options.function("o", "clock", 3, "")
+
+
+def test_a_long_value_is_shown_in_80_characters() -> None:
+    """One that fits is shown whole."""
+    for length in (78, 79):  # and two quotation marks
+        message = str(options.refuse("o", "n", "x" * length, "why", "instead"))
+        shown = message.removeprefix("o(n=").removesuffix("): why; instead")
+        assert shown == ("'" + "x" * 78 + "'" if length == 78 else "'" + "x" * 76 + "...")
+        assert len(shown) == 80
+
+
+def test_a_function_where_a_duration_belongs_is_a_decorator_only_for_seconds() -> None:
+    """Any other option was simply given the wrong thing."""
+    with pytest.raises(ConfigurationError, match="@timeout was put on len"):
+        options.duration("timeout", "seconds", len)
+    with pytest.raises(ConfigurationError, match="a duration is a number of seconds"):
+        options.duration("CircuitBreaker", "probe_lease", len)
 
 
 def test_an_object_without_a_name_is_named_by_its_type() -> None:
@@ -127,6 +149,7 @@ def test_a_checked_call_that_fits_goes_through() -> None:
         ((1,), {"xx": 1}, r"did you mean x\?"),
         ((), {"first": 1, "x": 2}, "first is given by position, without its name"),
         ((1, 2), {"x": 1}, r"thing\(…, 2\): only first is taken by position"),
+        ((1, len), {}, r"@thing was put on len without its options"),
         ((1,), {}, r"thing\(…\) needs x, which has no sensible default"),
         ((), {}, r"thing\(…\) needs first and x"),
         ((len,), {}, r"@thing was put on len without its options.*write @thing\(1, x=2\) above len"),

@@ -181,6 +181,77 @@ def test_a_longer_time_window_does_not_bring_back_what_had_left() -> None:
     assert window.counts(150.0) == (1, 0, 1)
 
 
+@pytest.mark.parametrize(("seconds", "grid"), [(10.0, [2000, 2020, 2022]), (40.0, [500, 505])])
+def test_every_event_stays_in_its_own_slice_on_another_grid(seconds: float, grid: list[int]) -> None:
+    """On a finer or a coarser grid, what was told first is forgotten first, and no two slices share a place."""
+    window = TimeWindow(20.0)
+    for now, failed, slow in (
+        (1000.0, True, False),
+        (1010.0, False, True),
+        (1010.5, True, True),
+        (1011.0, True, False),
+    ):
+        count(window, now, failed, slow)
+    window.resize(seconds / SLICES, 1000.0)
+    assert [one.index for one in window.slices] == grid
+    assert window.counts(1000.0 + seconds - window.width) == (4, 3, 2)
+    assert window.counts(1000.0 + seconds) == (3, 2, 2)
+    assert window.counts(1012.0 + seconds) == (0, 0, 0)
+
+
+def test_what_left_at_this_very_moment_does_not_come_back_with_a_longer_window() -> None:
+    """The border of the window is outside it, also while it is resized."""
+    window = TimeWindow(20.0)
+    count(window, 0.0, True, False)
+    assert window.counts(20.0) == (0, 0, 0)
+    window.resize(2.0, 20.0)
+    assert window.counts(20.0) == (0, 0, 0)
+
+
+def test_an_empty_time_window_takes_any_moment_after_a_resize() -> None:
+    """Also one below zero: a clock may begin anywhere."""
+    window = TimeWindow(20.0)
+    window.resize(2.0, -100.0)
+    count(window, -90.0, True, False)
+    assert window.counts(-90.0) == (1, 1, 0)
+
+
+# -- when it has to be looked at -----------------------------------------------------------------------------------
+
+
+def test_the_edge_is_the_end_of_the_newest_slice() -> None:
+    """So the quiet path looks at the window once per slice, neither more often nor too late."""
+    window = TimeWindow(20.0)
+    for now, edge in ((0.0, 1.0), (1.5, 2.0), (1.9, 2.0), (7.0, 8.0), (6.0, 8.0)):
+        count(window, now, True, False)
+        assert window.edge == edge
+    window.resize(2.0, 7.0)
+    assert window.edge == 8.0
+    window.resize(0.5, 7.0)
+    assert window.edge == 6.5
+
+
+def test_an_outcome_at_the_edge_belongs_to_the_next_slice() -> None:
+    """A failure and a success alike: both are forgotten one slice after what came before them."""
+    for failed in (True, False):
+        window = TimeWindow(20.0)
+        count(window, 0.0, True, False)
+        count(window, 1.0, failed, False)
+        assert window.counts(20.0) == (1, int(failed), 0)
+        assert window.counts(21.0) == (0, 0, 0)
+
+
+def test_a_look_back_in_time_adds_no_slice() -> None:
+    """Asked to roll to a moment whose slice has begun, or has long gone by, it does nothing."""
+    window = TimeWindow(20.0)
+    for now in (0.0, 1.0, 5.0):
+        count(window, now, True, False)
+    for earlier in (5.5, 1.5, -3.0):
+        window.roll(earlier)
+    assert [one.index for one in window.slices] == [0, 1, 5]
+    assert window.edge == 6.0
+
+
 def test_a_window_of_the_other_kind_starts_empty() -> None:
     """Seconds cannot be told from calls."""
     for old, new in ((CountWindow(5), TimeWindow(10.0)), (TimeWindow(10.0), CountWindow(5))):
