@@ -123,7 +123,9 @@ class Transition(Event):
         from_state: "closed", "open" or "half_open".
         to_state: Likewise.
         mode: "normal", "forced_open", "disabled" or "observing", from now on.
-        reason: Why, in a few words.
+        reason: Why, in a few words: "consecutive failures", "failure rate", "slow rate", "open time over",
+            "probes succeeded", "probe failed", "probe lease expired"; by hand, "forced open", "disabled", "observing",
+            "closed by hand", or what ``open()`` was given.
         opening: The number of the opening by itself since it was last closed.
     """
 

@@ -27,13 +27,15 @@ class Model:
 
     # -- eras
 
-    def enter(self, state: str, now: float, reason: str, *, before: str = "normal", length: float = math.inf) -> None:
+    def enter(
+        self, state: str, now: float, reason: str, *, told: str = "", before: str = "normal", length: float = math.inf
+    ) -> None:
         if state != "open":
             self.frozen = None
         elif self.state != "open":
             self.frozen = self.figures(now)
         if (self.state, before) != (state, self.mode):
-            self.events.append(("transition", self.state, state, self.mode, reason))
+            self.events.append(("transition", self.state, state, self.mode, told or reason))
         self.length = getattr(self, "length", 0.0) if state == "half_open" else length
         self.state, self.since, self.reason = state, now, reason
         self.until = now + length
@@ -113,7 +115,7 @@ class Model:
         if self.state == "half_open":
             self.expire(now)
         if self.state == "open" and now >= self.until:
-            self.enter("half_open", now, self.reason, before=self.mode)
+            self.enter("half_open", now, self.reason, told="open time over", before=self.mode)
         if self.state == "closed":
             return ModelCall(self.era, now, math.inf)
         if self.state == "half_open" and len(self.probes) + self.good + self.bad < self.probes_wanted:

@@ -107,6 +107,11 @@ A cell says where the breaker goes, if it goes anywhere, and what happens. *Deci
 and tells a trip, but never refuses. An opening that is over still reads open until the next call, which
 becomes the first probe.
 
+A `Transition` event says why it happened: `consecutive failures`, `failure rate` or `slow rate` (closed to open),
+`open time over` (open to half-open), `probes succeeded` (half-open to closed), `probe failed` or
+`probe lease expired` (half-open to open). While it is half-open, refused callers and `snapshot().reason`
+are still told why it had opened.
+
 """
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tenacity import retry_if_result, wait_exponential
-from tests.support.breaker import FakeClock, a_breaker, fail, refusal
+from tests.support.breaker import FakeClock, a_breaker, fail, recorded, refusal
 
 from resilix import CircuitBreaker, CircuitOpenError, CircuitState, calls, events
 
@@ -68,6 +68,32 @@ def test_a_manual_opening_does_not_advance_the_number() -> None:
     clock.now = 5.0
     assert breaker.call(fine) == "answer"
     assert openings(breaker, clock, 1) == [5.0]
+
+
+def test_every_transition_says_why_it_happened() -> None:
+    """Half-open because the time is over; what had opened it stays the reason that refused callers are given."""
+    clock = FakeClock(0.0)
+    breaker = a_breaker(clock, consecutive=1, open_for=5.0, probe_lease=2.0)
+    with recorded(breaker) as seen:
+        fail(breaker)
+        clock.advance(5.0)
+        fail(breaker)
+        clock.advance(5.0)
+        breaker.acquire()
+        assert (refusal(breaker).reason, breaker.snapshot().reason) == ("probe failed", "probe failed")
+        clock.advance(2.0)
+        assert refusal(breaker).reason == "probe lease expired"
+        clock.advance(5.0)
+        assert breaker.call(fine) == "answer"
+    assert [(one.from_state, one.to_state, one.reason) for one in seen if isinstance(one, events.Transition)] == [
+        ("closed", "open", "consecutive failures"),
+        ("open", "half_open", "open time over"),
+        ("half_open", "open", "probe failed"),
+        ("open", "half_open", "open time over"),
+        ("half_open", "open", "probe lease expired"),
+        ("open", "half_open", "open time over"),
+        ("half_open", "closed", "probes succeeded"),
+    ]
 
 
 def test_a_probe_is_admitted_exactly_when_the_opening_is_over_and_not_before() -> None:

@@ -77,7 +77,7 @@ class BreakerCore:
             if era.state is CircuitState.HALF_OPEN:
                 era = self._expire_leases(era, now)
             if era.state is CircuitState.OPEN and now >= era.until:
-                era = self._transition(self._half_open_era(now, era))
+                era = self._transition(self._half_open_era(now, era), "open time over")
             if era.state is CircuitState.CLOSED:
                 return Ticket(era, now)
             if era.state is CircuitState.HALF_OPEN:
@@ -241,9 +241,9 @@ class BreakerCore:
             era.length, era.until = FALLBACK_OPEN_FOR, now + FALLBACK_OPEN_FOR
         return era
 
-    def _transition(self, era: Era) -> Era:
+    def _transition(self, era: Era, reason: str | None = None) -> Era:
         old, self.era = self.era, era
-        self._announce(old, era, era.reason)
+        self._announce(old, era, reason or era.reason)
         return era
 
     def _announce(self, old: Era, era: Era, reason: str) -> None:

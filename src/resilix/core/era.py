@@ -78,7 +78,7 @@ class Era:
         state: Closed, open or half-open.
         mode: Who is in charge.
         since: When it began.
-        reason: Why it began.
+        reason: Why it began; half-open, why it had opened: what refused callers are told.
         gate: True where the quiet path must not be taken: not closed, disabled, or results or durations are judged.
         watch: True while even a fast success must be counted under the lock, because it may change more than ``n``.
         until: When an open era admits a probe; before every moment in the other states, so that ``now < until``
@@ -157,7 +157,7 @@ class BreakerSnapshot:
         name: The breaker's name.
         state: Closed, open or half-open.
         mode: "normal", or what a person asked for: "forced_open", "disabled", "observing".
-        reason: Why it is in this state, in a few words.
+        reason: Why it is in this state, in a few words; half-open, why it had opened.
         calls: Successes and failures in the window; like the next six figures, frozen while open.
         failures: How many of them failed.
         slow: How many of them were slow.

@@ -83,9 +83,7 @@ class Watch:
     def __call__(self, event: events.Event) -> None:
         """Take one event."""
         if isinstance(event, events.Transition):
-            # The reason of a half-open state is still that of the opening before it.
-            why = "a probe goes through" if event.to_state == "half_open" else event.reason
-            text = f"breaker: {event.from_state} → {event.to_state}, {why}"
+            text = f"breaker: {event.from_state} → {event.to_state}, {event.reason}"
             say(Happened(self._now(), text.replace("half_open", "half-open"), event.to_state))
         elif isinstance(event, events.CallRefused):
             self._refused[event.kind] += 1
