@@ -155,6 +155,9 @@ def warn_of_sdk(client: Any, inside: Any, source: Source) -> None:
     retries = getattr(client, "max_retries", None)
     if client is inside or not isinstance(retries, int) or retries < 1 or source.retries <= 1:
         return
+    for transport in (inside._transport, *inside._mounts.values()):
+        if isinstance(transport, BaseTransport):
+            transport.told_of_sdk()
     warnings.warn(
         f"{type(client).__name__} retries too (max_retries={retries}): attempts multiply, up to "
         f"{(retries + 1) * source.retries:g} per call; make it with max_retries=0, or use attempts=1 here",

@@ -15,6 +15,9 @@ from resilix.http.pool import guard_of
 from resilix.http.refusals import response_for
 from resilix.http.source import Route, Source, source_of
 
+SDK_TRIES = "x-stainless-retry-count"
+"""How often an LLM SDK has tried before; the SDKs of OpenAI, Anthropic and others made with the same generator."""
+
 
 class BaseTransport:
     """What the sync and the async transport share."""
@@ -22,6 +25,9 @@ class BaseTransport:
     LIBRARY: ClassVar[Library]
     _source: Source
     _port: Port
+    _retried = False
+    """The last call took several attempts, so the next one may be a retry of it by an SDK."""
+    _told_of_sdk = False
 
     @property
     def policy(self) -> Source:
@@ -57,8 +63,27 @@ class BaseTransport:
         outer = CLIENT_CALL.get()
         if outer is not None and outer.source is not source:
             outer = None
+        if self._retried:
+            self._look_outside(request)
         route = source.route(request)
         return Call(self._port, source.conduct, counters, route.label, request, outer), route
+
+    def _look_outside(self, request: Any) -> None:
+        """Say so once when an SDK retries what was retried here: nobody can see that before it happens."""
+        self._retried = False
+        if not self._told_of_sdk and request.headers.get(SDK_TRIES, "0") != "0":
+            self._told_of_sdk = True
+            retries = self._source.retries
+            warnings.warn(
+                f"an SDK retries what was tried up to {retries:g} times here already: attempts multiply; "
+                "make its client with max_retries=0, or use attempts=1 here",
+                ResilixWarning,
+                stacklevel=2,
+            )
+
+    def told_of_sdk(self) -> None:
+        """Somebody has said so already."""
+        self._told_of_sdk = True
 
     def _refused(self, error: RejectedError, request: Any) -> Any:
         counters = self._source.counters
@@ -89,6 +114,8 @@ class SyncTransport(BaseTransport):
             return self._refused(error, request)
         finally:
             call.done()
+            if call.attempts > 1:
+                self._retried = True
         response.extensions["resilix.attempts"] = call.attempts
         return response
 
@@ -126,6 +153,8 @@ class AsyncTransport(BaseTransport):
             return self._refused(error, request)
         finally:
             call.done()
+            if call.attempts > 1:
+                self._retried = True
         response.extensions["resilix.attempts"] = call.attempts
         return response
 
