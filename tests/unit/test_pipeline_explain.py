@@ -9,7 +9,17 @@ import pytest
 import tenacity
 from tests.support.front import Traced, breaker, fresh, warned
 
-from resilix import Bulkhead, Policy, RejectedError, RetryBudget, fallback, pipeline, retry, timeout
+from resilix import (
+    Bulkhead,
+    Policy,
+    RejectedError,
+    RetryBudget,
+    TimeoutExceededError,
+    fallback,
+    pipeline,
+    retry,
+    timeout,
+)
 from resilix.testing import virtual_time
 
 
@@ -164,6 +174,39 @@ def test_hazard_breaker_outside_fallback() -> None:
     """A breaker around a fallback never sees a failure."""
     assert "does not see the failures" in hazards(breaker(), fallback(None, on=ConnectionError), timeout(1))
     assert "does not see" not in hazards(fallback(None, on=ConnectionError), breaker(), timeout(1))
+
+
+def test_hazard_timeout_outside_the_breaker_only() -> None:
+    """Hangs are cut off from outside and never open it; said for the breakers that have no timeout inside."""
+    inner, outer = breaker(), breaker()
+    told = hazards(timeout(2), inner)
+    assert f"cuts off what hangs from outside {inner!r}" in told
+    assert "put a timeout inside the breaker" in told
+    assert "cuts off" not in hazards(timeout(5), inner, timeout(2))
+    assert "cuts off" not in hazards(inner, timeout(2))
+    assert "cuts off" not in hazards(timeout(2, cooperative=True), inner)
+    assert "cuts off" not in hazards(timeout(2), slots())
+    assert hazards(timeout(5), again(attempts=2), outer, inner).count("cuts off") == 2
+    assert f"from outside {outer!r}" not in hazards(outer, timeout(5), inner)
+    with warned() as caught:
+        pipeline(timeout(2), inner)
+    assert caught == []
+
+
+@pytest.mark.parametrize(("inside", "state"), [(False, "closed"), (True, "open")])
+def test_a_hang_opens_a_breaker_only_with_a_timeout_inside(inside: bool, state: str) -> None:
+    """What the hazard says, in virtual time: cut off from outside it is a cancellation, which counts as nothing."""
+    quotes = breaker(consecutive=3)
+    guard = pipeline(timeout(5.0), quotes, *([timeout(2.0)] if inside else []))
+
+    async def calls() -> None:
+        for _ in range(3):
+            with pytest.raises(TimeoutExceededError):
+                await guard.acall(asyncio.sleep, 3600.0)
+
+    with virtual_time():
+        asyncio.run(calls())
+    assert (quotes.state, quotes.snapshot().failures) == (state, 3 if inside else 0)
 
 
 def test_a_policy_of_your_own_is_said_to_be_unknown() -> None:

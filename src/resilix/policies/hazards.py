@@ -88,10 +88,23 @@ def hazards_of(policies: Sequence[Any]) -> list[str]:
             found += _retry_hazards(policy, inside, flat[index + 1 :])
         elif kinds[index] == "bulkhead" and "retry" in inside:
             found.append(f"{policy!r} keeps its place during the waits of the retry inside it; put it inside the retry")
-        elif kinds[index] == "breaker" and "fallback" in inside:
-            found.append(f"{policy!r} does not see the failures that the fallback inside it answers; put it inside")
+        elif kinds[index] == "breaker":
+            found += _breaker_hazards(policy, inside, flat[:index])
     if "timeout" not in kinds:
         found.append("nothing bounds how long an attempt may take; add timeout(…) innermost")
+    return found
+
+
+def _breaker_hazards(policy: Any, inside: list[str], outer: tuple[Any, ...]) -> list[str]:
+    found: list[str] = []
+    if "fallback" in inside:
+        found.append(f"{policy!r} does not see the failures that the fallback inside it answers; put it inside")
+    cutting = [one for one in outer if kind_of(one) == "timeout" and not one.cooperative]
+    if cutting and "timeout" not in inside:
+        found.append(
+            f"{cutting[-1]!r} cuts off what hangs from outside {policy!r}, which sees a cancellation and counts nothing: "
+            "hangs never open it; put a timeout inside the breaker"
+        )
     return found
 
 
