@@ -102,8 +102,8 @@ def _breaker_hazards(policy: Any, inside: list[str], outer: tuple[Any, ...]) -> 
     cutting = [one for one in outer if kind_of(one) == "timeout" and not one.cooperative]
     if cutting and "timeout" not in inside:
         found.append(
-            f"{cutting[-1]!r} cuts off what hangs from outside {policy!r}, which sees a cancellation and counts nothing: "
-            "hangs never open it; put a timeout inside the breaker"
+            f"{cutting[-1]!r} cuts off what hangs from outside {policy!r}, which sees a cancellation and counts "
+            "nothing: hangs never open it; put a timeout inside the breaker"
         )
     return found
 
