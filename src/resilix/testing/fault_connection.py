@@ -4,46 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 import socket
 import struct
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
+from resilix.testing.fault_http import (
+    LONGEST_HEAD,
+    LONGEST_LINE,
+    BadRequestError,
+    Head,
+    head_of,
+    read_chunk_length,
+    read_head,
+)
 from resilix.testing.fault_record import Record
-from resilix.testing.fault_steps import Cut, Step, head_of
+from resilix.testing.fault_steps import Cut, Step
 
-LONGEST_HEAD = 65536
-REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.[01]")
-HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
-CHUNK = re.compile(rb"([0-9A-Fa-f]{1,12})(?:;.*)?")
+LINGER: Final = 0.5
+"""Seconds a connection that was ended with FIN is still read: the system turns an unread rest into RST."""
 
 
 class GoneError(Exception):
     """The client closed the connection."""
 
 
-class BadRequestError(Exception):
-    """The client sent what is not HTTP/1.1."""
-
-
 class Host(Protocol):
     """The server, as a connection sees it."""
 
-    def opened(self, connection: Connection) -> Step | None:
-        """A connection came; perhaps something happens before anything is read."""
+    def opened(self, connection: Connection) -> bool:
+        """A connection came. Whether it may stay."""
         ...
 
     def closed(self, connection: Connection) -> None:
         """It is gone."""
         ...
 
-    def arrived(self, record: Record) -> Step:
-        """A head has been read: count it and say what answers it."""
+    def first_step(self) -> Step | None:
+        """What happens on a new connection before anything is read."""
         ...
 
-    def next_number(self) -> int:
-        """The number of the next request."""
+    def arrived(self, head: Head, connection: int, at: float) -> tuple[Record, Step]:
+        """A head has been read: count it and say what answers it."""
         ...
 
     async def flowing(self) -> None:
@@ -56,6 +58,7 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         number: From 1, in order.
+        task: Serves it.
     """
 
     def __init__(self, host: Host) -> None:
@@ -63,10 +66,11 @@ class Connection(asyncio.Protocol):
         self.task: asyncio.Task[None] | None = None
         self._host = host
         self._buffer = bytearray()
-        self._gone = asyncio.Event()
-        self._news = asyncio.Event()
-        self._writable = asyncio.Event()
+        self._gone, self._news, self._writable = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._writable.set()
+        self._deaf = False
+        self._patience: float | None = None
+        self._record: Record | None = None
         self._transport: asyncio.Transport
 
     # -- asyncio calls these -------------------------------------------------------------------------------
@@ -75,17 +79,21 @@ class Connection(asyncio.Protocol):
         """The client has connected."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        transport.set_write_buffer_limits(high=0)  # so that what was sent is with the operating system
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        first = self._host.opened(self)
-        self.task = asyncio.get_running_loop().create_task(self._serve(first))
+        if self._host.opened(self):
+            self.task = asyncio.get_running_loop().create_task(self._serve())
+        else:
+            transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """The client has sent something."""
-        self._buffer += data
-        self._news.set()
+        if not self._deaf:
+            self._buffer += data
+            self._news.set()
 
     def eof_received(self) -> bool:
-        """The client will send no more."""
+        """The client will send no more: it counts as gone."""
         self._gone.set()
         self._news.set()
         return False
@@ -103,15 +111,25 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The client has caught up."""
+        if self._record is not None and self._record.finishing:
+            with self._record.lock:
+                self._record.finish()
         self._writable.set()
 
     # -- steps call these ----------------------------------------------------------------------------------
 
-    async def send(self, data: bytes) -> None:
-        """Send, and wait until most of it is on its way."""
+    async def send(self, data: bytes, *, last: bool = False) -> None:
+        """Send, and wait until it is on its way. ``last``: with it the whole answer is sent."""
         if self._gone.is_set():
             raise GoneError
-        self._transport.write(data)
+        if last and self._record is not None:
+            with self._record.lock:  # who has read the answer and asks now sees that it is finished
+                self._transport.write(data)
+                self._record.finishing = not self._writable.is_set()
+                if not self._record.finishing and not self._transport.is_closing():
+                    self._record.finish()
+        else:
+            self._transport.write(data)
         if not self._writable.is_set():
             await self._writable.wait()
 
@@ -128,14 +146,20 @@ class Connection(asyncio.Protocol):
         if self._gone.is_set():
             raise GoneError
 
-    def end(self, *, reset: bool) -> None:
-        """Close, with RST or with FIN."""
+    async def end(self, *, reset: bool) -> None:
+        """End the connection, with RST or with FIN."""
         if reset:
             linger = struct.pack("ii", 1, 0)
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self._transport.abort()
-        else:
-            self._transport.close()
+            return
+        self._transport.write_eof()
+        self._deaf = True
+        await self.pause(LINGER)
+
+    def close_when_idle(self, seconds: float) -> None:
+        """Close the connection without a word unless another request has begun to arrive by then."""
+        self._patience = seconds
 
     def drop(self) -> None:
         """Close at once, whatever is still to be sent."""
@@ -143,17 +167,16 @@ class Connection(asyncio.Protocol):
 
     # -- requests ------------------------------------------------------------------------------------------
 
-    async def _serve(self, first: Step | None) -> None:
+    async def _serve(self) -> None:
         try:
+            first = self._host.first_step()
             if first is not None:
                 await first.play(self, head_only=False)
-            else:
-                while await self._request():
-                    pass
+                return
+            while await self._request():
+                pass
         except BadRequestError as error:
-            body = f"{error}\n".encode()
-            headers = (("Content-Length", str(len(body))), ("Connection", "close"))
-            self._transport.write(head_of(400, headers) + body)
+            await self._refuse(str(error))
         except GoneError:
             pass
         finally:
@@ -161,55 +184,55 @@ class Connection(asyncio.Protocol):
 
     async def _request(self) -> bool:
         """Read one request and have it answered. Whether another may follow."""
-        line, headers = await self._head()
-        record = Record(
-            self._host.next_number(), line[0], line[1], headers, connection=self.number, at=time.monotonic()
-        )
-        step = self._host.arrived(record)
-        record.step = repr(step)
-        if not (isinstance(step, Cut) and step.at in ("connect", "request")):
-            if record.header("expect").lower() == "100-continue":
+        if not await self._begins():
+            return False
+        self._record = None
+        head = read_head(await self._until(b"\r\n\r\n", LONGEST_HEAD))
+        record, step = self._host.arrived(head, self.number, time.monotonic())
+        self._record = record
+        if not (isinstance(step, Cut) and step.at == "request"):
+            if head.expects_continue:
                 await self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-            await self._body(record)
-            record.complete = True
+            await self._body(head, record)
+            record.complete()
         await self._host.flowing()
-        kept = await step.play(self, head_only=record.method == "HEAD")
-        record.finished = True
-        return kept and record.header("connection").lower() != "close"
+        kept = await step.play(self, head_only=head.method == "HEAD")
+        return kept and head.persistent
 
-    async def _head(self) -> tuple[tuple[str, str], tuple[tuple[str, str], ...]]:
-        text = await self._until(b"\r\n\r\n", LONGEST_HEAD)
-        first, *lines = text.split(b"\r\n")
-        line = REQUEST_LINE.fullmatch(first)
-        if line is None:
-            raise BadRequestError(f"no request line: {first[:80]!r}")
-        headers = []
-        for one in lines:
-            header = HEADER.fullmatch(one)
-            if header is None:
-                raise BadRequestError(f"no header: {one[:80]!r}")
-            headers.append((header[1].decode("ascii"), header[2].decode("latin-1")))
-        return (line[1].decode("ascii"), line[2].decode("ascii")), tuple(headers)
+    async def _refuse(self, why: str) -> None:
+        body = f"{why}\n".encode()
+        if self._record is not None:
+            self._record.answered_by(f"400: {why}")
+        await self._host.flowing()
+        headers = (("Content-Length", str(len(body))), ("Connection", "close"))
+        try:
+            await self.send(head_of(400, headers) + body, last=True)
+            await self.end(reset=False)
+        except GoneError:
+            pass
 
-    async def _body(self, record: Record) -> None:
-        if record.header("transfer-encoding").lower() == "chunked":
-            while True:
-                size = CHUNK.fullmatch(await self._until(b"\r\n", 1024))
-                if size is None:
-                    raise BadRequestError("no length of a chunk")
-                left = int(size[1], 16)
-                if not left:
-                    break
-                await self._take(record, left)
-                if await self._until(b"\r\n", 2):
-                    raise BadRequestError("a chunk is longer than it said")
-            while await self._until(b"\r\n", LONGEST_HEAD):
-                pass  # trailers
+    async def _begins(self) -> bool:
+        """Wait for the first byte of a request, no longer than the last step allowed."""
+        patience, self._patience = self._patience, None
+        if patience is None or self._buffer:
+            return True
+        try:
+            async with asyncio.timeout(patience):
+                await self._more()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _body(self, head: Head, record: Record) -> None:
+        if head.length is not None:
+            await self._take(record, head.length)
             return
-        length = record.header("content-length") or "0"
-        if not length.isdecimal():
-            raise BadRequestError(f"no length: {length!r}")
-        await self._take(record, int(length))
+        while left := read_chunk_length(await self._until(b"\r\n", LONGEST_LINE)):
+            await self._take(record, left)
+            if await self._until(b"\r\n", 2):
+                raise BadRequestError("a chunk is longer than it said")
+        while await self._until(b"\r\n", LONGEST_HEAD):
+            pass  # trailers
 
     async def _take(self, record: Record, left: int) -> None:
         while left:

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from http import HTTPStatus
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, TypeAlias
+
+from resilix.testing.fault_http import Pairs, bodiless, chunk_of, head_of
 
 At: TypeAlias = Literal["connect", "request", "head", "after_head", "mid_body"]
 PLACES: Final = ("connect", "request", "head", "after_head", "mid_body")
 """Where a connection can be cut."""
 
+SETTLE: Final = 0.01
+"""Seconds between what is sent and a reset: on some systems the reset would overtake it."""
+
+CHUNKED: Final = (("Transfer-Encoding", "chunked"),)
+
 
 class Wire(Protocol):
     """The server's end of a connection, as a step sees it."""
 
-    async def send(self, data: bytes) -> None:
-        """Send, and wait until most of it is on its way."""
+    async def send(self, data: bytes, *, last: bool = False) -> None:
+        """Send, and wait until it is on its way. ``last``: with it the whole answer is sent."""
         ...
 
     async def pause(self, seconds: float) -> None:
         """Wait; ends early when the client goes."""
         ...
 
-    def end(self, *, reset: bool) -> None:
-        """Close the connection, with RST or with FIN."""
+    async def end(self, *, reset: bool) -> None:
+        """End the connection, with RST or with FIN."""
+        ...
+
+    def close_when_idle(self, seconds: float) -> None:
+        """Close the connection without a word unless another request has begun to arrive by then."""
         ...
 
 
@@ -45,23 +55,40 @@ class Step(Protocol):
         ...
 
 
-def head_of(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
-    """The status line and the headers, with the empty line."""
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = "Scripted"
-    lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers), "", ""]
-    return "\r\n".join(lines).encode("latin-1")
+Part: TypeAlias = tuple[float | None, bytes]
+"""Seconds to wait before it (``None`` for none), and what is sent then."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """Made by :func:`reply`, :func:`drip` and :func:`drip_head`."""
+async def send_parts(wire: Wire, parts: list[Part]) -> None:
+    """Send a whole answer, part by part."""
+    last = len(parts) - 1
+    for index, (wait, data) in enumerate(parts):
+        if wait is not None:
+            await wire.pause(wait)
+        await wire.send(data, last=index == last)
+
+
+@dataclass(frozen=True, repr=False)
+class Shown:
+    """A step that is shown as it was written."""
+
+    shown: str = field(default="a step", compare=False, kw_only=True)
+
+    def __repr__(self) -> str:
+        return self.shown
+
+
+@dataclass(frozen=True, repr=False)
+class Reply(Shown):
+    """Made by :func:`reply`, :func:`drip`, :func:`drip_head` and :func:`gzip_bomb`.
+
+    ``piece`` is the number of bytes sent at once; ``every`` the seconds before each piece, ``head_every`` those
+    between the bytes of the head.
+    """
 
     status: int
     body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Pairs = ()
     delay: float = 0.0
     chunked: bool = False
     keep_alive: bool = True
@@ -71,84 +98,90 @@ class Reply:
     head_every: float | None = None
 
     def head(self) -> bytes:
-        """The head as it goes out."""
-        length = [("Transfer-Encoding", "chunked")] if self.chunked else [("Content-Length", str(len(self.body)))]
-        if self.status in (204, 304) or self.status < 200:
-            length = []
-        closing = [] if self.keep_alive else [("Connection", "close")]
-        return head_of(self.status, (*self.headers, *length, *closing))
+        """The head as it goes out. A length that the script gives stands, right or wrong."""
+        given = {name.lower() for name, _ in self.headers}
+        framing: Pairs = CHUNKED if self.chunked else (("Content-Length", str(len(self.body))),)
+        if bodiless(self.status) or given & {"content-length", "transfer-encoding"}:
+            framing = ()
+        closing: Pairs = () if self.keep_alive or "connection" in given else (("Connection", "close"),)
+        return head_of(self.status, (*self.headers, *framing, *closing))
 
     def pieces(self) -> list[bytes]:
         """The body as it goes out."""
+        if bodiless(self.status):
+            return []
         size = self.piece or max(1, len(self.body))
         parts = [self.body[start : start + size] for start in range(0, len(self.body), size)]
         return [chunk_of(part) for part in parts] + [chunk_of(b"")] if self.chunked else parts
 
+    def parts(self, *, head_only: bool) -> list[Part]:
+        """All of it, in the order it goes out."""
+        head, pieces = self.head(), [] if head_only else self.pieces()
+        if self.head_every is not None:
+            single = [head[index : index + 1] for index in range(len(head))]
+            return [
+                (None, single[0]),
+                *((self.head_every, one) for one in single[1:]),
+                *((None, one) for one in pieces),
+            ]
+        if self.piece is None:
+            return [(self.delay or None, b"".join((head, *pieces)))]
+        return [(None, head), *((self.every, one) for one in pieces)]
+
     async def play(self, wire: Wire, *, head_only: bool) -> bool:
         """Answer."""
-        if self.delay:
-            await wire.pause(self.delay)
-        pieces = [] if head_only else self.pieces()
-        head = self.head()
-        if self.head_every is not None:
-            for index in range(len(head)):
-                await wire.send(head[index : index + 1])
-                await wire.pause(self.head_every)
-        elif not self.every:
-            await wire.send(b"".join((head, *pieces)))
-            pieces = []
-        else:
-            await wire.send(head)
-        for piece in pieces:
-            if self.every:
-                await wire.pause(self.every)
-            await wire.send(piece)
+        await send_parts(wire, self.parts(head_only=head_only))
         if self.silent_close is not None:
-            await wire.pause(self.silent_close)
-            return False
+            wire.close_when_idle(self.silent_close)
         return self.keep_alive
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+@dataclass(frozen=True, repr=False)
+class Cut(Shown):
     """Made by :func:`reset` and :func:`close`."""
 
     at: At
     hard: bool
     status: int = 200
     body: bytes = b"x" * 64
+    chunked: bool = False
+
+    def part(self) -> bytes:
+        """What is sent before the cut."""
+        head = head_of(self.status, CHUNKED if self.chunked else (("Content-Length", str(len(self.body))),))
+        half = self.body[: len(self.body) // 2]
+        if self.at == "head":
+            return head[: len(head) // 2]
+        if self.at == "mid_body":
+            return head + (chunk_of(half) if self.chunked else half)
+        return head if self.at == "after_head" else b""
 
     async def play(self, wire: Wire, *, head_only: bool) -> bool:
         """Answer a part and end the connection."""
-        head = head_of(self.status, (("Content-Length", str(len(self.body))),))
-        parts = {
-            "head": head[: len(head) // 2],
-            "after_head": head,
-            "mid_body": head + self.body[: len(self.body) // 2],
-        }
-        part = parts.get(self.at)
+        part = self.part()
         if part:
             await wire.send(part)
             if self.hard:
-                await wire.pause(0.01)  # or the reset overtakes what was sent
-        wire.end(reset=self.hard)
+                await wire.pause(SETTLE)
+        await wire.end(reset=self.hard)
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """Made by :func:`garbage` and :func:`bad_chunk`: bytes as they are, then the end."""
+@dataclass(frozen=True, repr=False)
+class Raw(Shown):
+    """Made by :func:`garbage`, :func:`bad_chunk` and :func:`raw`: bytes as they are, then perhaps the end."""
 
     data: bytes
+    keep_alive: bool = False
 
     async def play(self, wire: Wire, *, head_only: bool) -> bool:
         """Send the bytes."""
-        await wire.send(self.data)
-        return False
+        await wire.send(self.data, last=True)
+        return self.keep_alive
 
 
-@dataclass(frozen=True, slots=True)
-class Endless:
+@dataclass(frozen=True, repr=False)
+class Endless(Shown):
     """Made by :func:`endless`."""
 
     status: int
@@ -156,16 +189,16 @@ class Endless:
 
     async def play(self, wire: Wire, *, head_only: bool) -> bool:
         """Send until the client goes."""
-        await wire.send(head_of(self.status, (("Transfer-Encoding", "chunked"),)))
+        await wire.send(head_of(self.status, CHUNKED), last=head_only)
         piece = chunk_of(b"x" * self.chunk)
         while not head_only:
             await wire.send(piece)
             await wire.pause(0.0)
-        return False
+        return True
 
 
-@dataclass(frozen=True, slots=True)
-class Hang:
+@dataclass(frozen=True, repr=False)
+class Hang(Shown):
     """Made by :func:`hang`."""
 
     async def play(self, wire: Wire, *, head_only: bool) -> bool:
@@ -174,8 +207,8 @@ class Hang:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class Events:
+@dataclass(frozen=True, repr=False)
+class Events(Shown):
     """Made by :func:`sse`."""
 
     frames: tuple[bytes, ...]
@@ -183,15 +216,8 @@ class Events:
 
     async def play(self, wire: Wire, *, head_only: bool) -> bool:
         """Send the events."""
-        headers = (("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked"))
-        await wire.send(head_of(200, headers))
-        for frame in self.frames:
-            await wire.pause(self.every)
-            await wire.send(chunk_of(frame))
-        await wire.send(chunk_of(b""))
+        head = head_of(200, (("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache"), *CHUNKED))
+        frames: Iterable[bytes] = () if head_only else self.frames
+        end: list[Part] = [] if head_only else [(None, chunk_of(b""))]
+        await send_parts(wire, [(None, head), *((self.every or None, chunk_of(one)) for one in frames), *end])
         return True
-
-
-def chunk_of(data: bytes) -> bytes:
-    """A chunk of a chunked body; the last one for no bytes."""
-    return b"%x\r\n%s\r\n" % (len(data), data)

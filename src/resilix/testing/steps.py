@@ -9,21 +9,19 @@ Each function makes one step; a whole number among the steps of a script is ``re
 
 from __future__ import annotations
 
-import math
-import zlib
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from typing import Any, Final, TypeAlias, cast
+from collections.abc import Iterable
+from typing import Any
 
+from resilix.core import options
 from resilix.core.options import refuse
-from resilix.errors import ConfigurationError
-from resilix.testing.fault_steps import PLACES, At, Cut, Endless, Events, Hang, Raw, Reply, Step, chunk_of, head_of
+from resilix.testing.fault_http import bodiless, chunk_of, head_of
+from resilix.testing.fault_steps import CHUNKED, PLACES, At, Cut, Endless, Events, Hang, Raw, Reply, Step
+from resilix.testing.fault_write import Headers, as_pairs, bomb, written
 
-Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
-ZEROS: Final = 1 << 20
-
-
-# -- what a script is written with ------------------------------------------------------------------------------------
+__all__ = [
+    "bad_chunk", "close", "drip", "drip_head", "endless", "garbage", "gzip_bomb", "hang", "raw", "reply", "reset",
+    "sse",
+]  # fmt: skip
 
 
 def reply(
@@ -45,89 +43,158 @@ def reply(
     Args:
         status: 100 to 999.
         body: Sent as it is.
-        headers: A mapping, or pairs where one name stands twice.
-        delay: Seconds before the head.
+        headers: A mapping, or pairs where one name stands twice. A Content-Length among them stands, even a wrong one.
+        delay: Seconds before the head; 0 answers at once.
         chunked: Send the body chunked, without a length.
         keep_alive: Keep the connection; otherwise it says so and closes.
-        silent_close: Seconds after which the connection, though kept, is closed without a word; 0 at once.
+        silent_close: Seconds without another request after which the connection, though kept, is closed without a
+            word; 0 closes it right after the reply, ``None`` never.
 
     Raises:
         ConfigurationError: An option cannot mean anything sensible.
     """
-    options = _checked("reply", status=status, body=body, delay=delay, silent_close=silent_close)
-    return Reply(**options, headers=_pairs(headers), chunked=chunked, keep_alive=keep_alive)
+    _answer("reply", status, body)
+    wait = options.duration("steps.reply", "delay", delay, zero="at once")
+    options.flag("steps.reply", "chunked", chunked)
+    options.flag("steps.reply", "keep_alive", keep_alive)
+    if silent_close is not None:
+        silent_close = options.duration("steps.reply", "silent_close", silent_close, zero="right after the reply")
+        if not keep_alive:
+            raise refuse("steps.reply", "silent_close", silent_close, "keep_alive=False closes aloud", "leave one out")
+    shown = written(
+        "reply", status, body=body, headers=headers, delay=wait, chunked=chunked, keep_alive=keep_alive,
+        silent_close=silent_close,
+    )  # fmt: skip
+    pairs = as_pairs("reply", headers)
+    return Reply(status, body, pairs, wait, chunked, keep_alive, silent_close, shown=shown)
 
 
 def drip(
     status: int = 200, body: bytes = b"x" * 20, *, every: float = 0.05, size: int = 1, headers: Headers | None = None
 ) -> Step:
-    """An answer whose body comes in pieces of ``size`` bytes, ``every`` so many seconds.
+    """An answer whose body comes in pieces.
 
     Example::
 
         steps.drip(200, b"slowly", every=0.1)
+
+    Args:
+        status: 100 to 999.
+        body: What comes in pieces.
+        every: Seconds before each piece; 0 sends them one after the other.
+        size: Bytes of a piece.
+        headers: As of :func:`reply`.
+
+    Raises:
+        ConfigurationError: An option cannot mean anything sensible.
     """
-    _positive("drip", "size", size)
-    options = _checked("drip", status=status, body=body, every=every)
-    return Reply(**options, headers=_pairs(headers), piece=size)
+    _answer("drip", status, body)
+    _count("drip", "size", size)
+    wait = options.duration("steps.drip", "every", every, zero="pieces without pauses")
+    shown = written("drip", status, body=body, every=wait, size=size, headers=headers)
+    return Reply(status, body, as_pairs("drip", headers), piece=size, every=wait, shown=shown)
 
 
 def drip_head(status: int = 200, body: bytes = b"", *, every: float = 0.05, headers: Headers | None = None) -> Step:
-    """An answer whose status line and headers come byte by byte, ``every`` so many seconds.
+    """An answer whose status line and headers come byte by byte; the body follows in one piece.
 
     Example::
 
         steps.drip_head(200, every=0.02)
+
+    Args:
+        status: 100 to 999.
+        body: Sent at the end.
+        every: Seconds between two bytes; 0 sends them one after the other.
+        headers: As of :func:`reply`.
+
+    Raises:
+        ConfigurationError: An option cannot mean anything sensible.
     """
-    checked = _checked("drip_head", status=status, body=body, every=every)
-    return Reply(checked["status"], checked["body"], headers=_pairs(headers), head_every=checked["every"])
+    _answer("drip_head", status, body)
+    wait = options.duration("steps.drip_head", "every", every, zero="bytes without pauses")
+    shown = written("drip_head", status, body=body, every=wait, headers=headers)
+    return Reply(status, body, as_pairs("drip_head", headers), head_every=wait, shown=shown)
 
 
-def reset(at: At = "request", *, status: int = 200, body: bytes = b"x" * 64) -> Step:
-    """Reset the connection (RST) at some point.
+def reset(at: At = "request", *, status: int = 200, body: bytes = b"x" * 64, chunked: bool = False) -> Step:
+    """Reset the connection (RST) at some point, as a crashed process or a firewall does.
 
     Example::
 
         steps.reset("mid_body")
 
     Args:
-        at: "connect" (for ``FaultServer.next_connections``: before anything is read), "request" (after the head of the
-            request was read), "head" (in the middle of the head of the answer), "after_head", or "mid_body".
+        at: "connect" (for ``FaultServer.next_connections`` only: before anything is read), "request" (after the head
+            of the request was read), "head" (in the middle of the head of the answer), "after_head", or "mid_body".
         status: Of the answer that is cut.
         body: Of the answer that is cut.
+        chunked: Whether that answer is chunked.
+
+    Raises:
+        ConfigurationError: There is no such point.
     """
-    return Cut(_place("reset", at), True, status, body)
+    return _cut("reset", True, at, status, body, chunked)
 
 
-def close(at: At = "request", *, status: int = 200, body: bytes = b"x" * 64) -> Step:
+def close(at: At = "request", *, status: int = 200, body: bytes = b"x" * 64, chunked: bool = False) -> Step:
     """End the connection (FIN) at some point, as :func:`reset` does with RST: truncated heads and bodies.
 
     Example::
 
-        steps.close("mid_body")
+        steps.close("mid_body", chunked=True)
+
+    Args:
+        at: As of :func:`reset`.
+        status: Of the answer that is cut.
+        body: Of the answer that is cut.
+        chunked: Whether that answer is chunked; what is missing then is its last chunk.
+
+    Raises:
+        ConfigurationError: There is no such point.
     """
-    return Cut(_place("close", at), False, status, body)
+    return _cut("close", False, at, status, body, chunked)
 
 
 def bad_chunk(status: int = 200) -> Step:
-    """A chunked body whose second chunk has no legal length.
+    """A chunked body whose second chunk has no legal length; then the connection is closed.
 
     Example::
 
         steps.bad_chunk()
     """
-    head = head_of(status, (("Transfer-Encoding", "chunked"),))
-    return Raw(head + chunk_of(b"fine") + b"nonsense\r\nmore\r\n")
+    _answer("bad_chunk", status, b"body")
+    data = head_of(status, CHUNKED) + chunk_of(b"fine") + b"nonsense\r\nmore\r\n"
+    return Raw(data, shown=written("bad_chunk", status))
 
 
 def garbage() -> Step:
-    """Something that is not HTTP.
+    """Something that is not HTTP; then the connection is closed.
 
     Example::
 
         steps.garbage()
     """
-    return Raw(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
+    return Raw(b"\x16\x03\x01 this is not HTTP\r\n\r\n", shown=written("garbage"))
+
+
+def raw(data: bytes, *, keep_alive: bool = False) -> Step:
+    r"""Bytes as they are: any answer the other steps cannot give.
+
+    Example::
+
+        steps.raw(b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok")
+
+    Args:
+        data: What is sent.
+        keep_alive: Keep the connection for another request.
+
+    Raises:
+        ConfigurationError: An option cannot mean anything sensible.
+    """
+    _bytes("raw", "data", data)
+    options.flag("steps.raw", "keep_alive", keep_alive)
+    return Raw(data, keep_alive, shown=written("raw", data=data, keep_alive=keep_alive))
 
 
 def endless(status: int = 200, *, chunk: int = 65536) -> Step:
@@ -136,20 +203,37 @@ def endless(status: int = 200, *, chunk: int = 65536) -> Step:
     Example::
 
         steps.endless(503)
+
+    Args:
+        status: 200 to 999.
+        chunk: Bytes of each chunk.
+
+    Raises:
+        ConfigurationError: An option cannot mean anything sensible.
     """
-    _positive("endless", "chunk", chunk)
-    return Endless(status, chunk)
+    _answer("endless", status, b"body")
+    _count("endless", "chunk", chunk)
+    return Endless(status, chunk, shown=written("endless", status, chunk=chunk))
 
 
 def gzip_bomb(status: int = 200, size: int = 10**9) -> Step:
-    """A body that is small on the wire and ``size`` bytes when it is decoded.
+    """A body that is small on the wire (a thousandth) and ``size`` zero bytes when it is decoded.
 
     Example::
 
         steps.gzip_bomb(503, 10**9)
+
+    Args:
+        status: 200 to 999.
+        size: Bytes after decoding.
+
+    Raises:
+        ConfigurationError: An option cannot mean anything sensible.
     """
-    _positive("gzip_bomb", "size", size)
-    return Reply(status, _bomb(size), headers=(("Content-Encoding", "gzip"),))
+    _answer("gzip_bomb", status, b"body")
+    _count("gzip_bomb", "size", size)
+    shown = written("gzip_bomb", status, size=size)
+    return Reply(status, bomb(size), (("Content-Encoding", "gzip"),), shown=shown)
 
 
 def hang() -> Step:
@@ -159,74 +243,57 @@ def hang() -> Step:
 
         steps.hang()
     """
-    return Hang()
+    return Hang(shown=written("hang"))
 
 
 def sse(events: Iterable[str], *, every: float = 0.0) -> Step:
-    """Server-sent events, chunked: one ``data:`` field each.
+    """Server-sent events, chunked: one ``data:`` field for each line of each event.
 
     Example::
 
         steps.sse(["one", "two", "[DONE]"], every=0.05)
-    """
-    frames = [b"".join(b"data: " + line.encode() + b"\n" for line in event.split("\n")) + b"\n" for event in events]
-    return Events(tuple(frames), _seconds("sse", "every", every))
 
-
-def as_step(value: object) -> Step:
-    """Read one entry of a script.
+    Args:
+        events: What each event says.
+        every: Seconds before each event; 0 sends them one after the other.
 
     Raises:
-        ConfigurationError: It is neither a status nor a step.
+        ConfigurationError: An option cannot mean anything sensible.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return reply(value)
-    if hasattr(value, "play"):
-        return cast("Step", value)
-    raise ConfigurationError(
-        f"script(…, {value!r}): it is no step; write a status (503), steps.reply(…), steps.reset(…), …"
-    )
+    if isinstance(events, str):
+        raise refuse("steps.sse", "events", events, "it is one text, not several", 'write events=["one", "[DONE]"]')
+    said = list(events)
+    for event in said:
+        if not isinstance(event, str):
+            raise refuse("steps.sse", "events", event, "what an event says is text", 'write events=["one", "[DONE]"]')
+    wait = options.duration("steps.sse", "every", every, zero="events without pauses")
+    frames = ["".join(f"data: {line}\n" for line in event.split("\n")) + "\n" for event in said]
+    return Events(tuple(frame.encode() for frame in frames), wait, shown=written("sse", events=said, every=wait))
 
 
-# -- checks and small parts ----------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=4)
-def _bomb(size: int) -> bytes:
-    packer = zlib.compressobj(9, wbits=31)
-    parts = [packer.compress(bytes(min(ZEROS, size - start))) for start in range(0, size, ZEROS)]
-    return b"".join((*parts, packer.flush()))
-
-
-def _pairs(headers: Headers | None) -> tuple[tuple[str, str], ...]:
-    if headers is None:
-        return ()
-    if isinstance(headers, Mapping):
-        return tuple(cast("Mapping[str, str]", headers).items())
-    return tuple(headers)
-
-
-def _place(owner: str, at: At) -> At:
+def _cut(owner: str, hard: bool, at: At, status: int, body: bytes, chunked: bool) -> Step:
     if at not in PLACES:
         raise refuse(f"steps.{owner}", "at", at, f"there are {', '.join(PLACES)}", f'write {owner}("mid_body"), say')
-    return at
+    _answer(owner, status, body)
+    options.flag(f"steps.{owner}", "chunked", chunked)
+    if at == "mid_body" and len(body) < 2:
+        raise refuse(f"steps.{owner}", "body", body, "it has no middle to cut it at", 'write body=b"x" * 64')
+    shown = written(owner, at=at, status=status, body=body, chunked=chunked)
+    return Cut(at, hard, status, body, chunked, shown=shown)
 
 
-def _positive(owner: str, option: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise refuse(f"steps.{owner}", option, value, "it must be a whole number, 1 or more", f"write {option}=1")
+def _answer(owner: str, status: Any, body: Any) -> None:
+    why = "a status is a number of three digits"
+    options.whole(f"steps.{owner}", "status", status, least=100, most=999, why=why)
+    _bytes(owner, "body", body)
+    if body and bodiless(status):
+        raise refuse(f"steps.{owner}", "body", body, f"an answer of {status} has none", "leave it out, or use raw(…)")
 
 
-def _seconds(owner: str, option: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-        raise refuse(f"steps.{owner}", option, value, "it must be zero or more seconds", f"write {option}=0.1")
-    return float(value)
+def _bytes(owner: str, option: str, value: Any) -> None:
+    if not isinstance(value, bytes):
+        raise refuse(f"steps.{owner}", option, value, "it is sent as it is, so it is bytes", f'write {option}=b"…"')
 
 
-def _checked(owner: str, *, status: int, body: bytes, **seconds: float | None) -> dict[str, Any]:
-    if isinstance(status, bool) or not isinstance(status, int) or not 100 <= status <= 999:
-        raise refuse(f"steps.{owner}", "status", status, "it is a number of three digits", "write status=503")
-    if not isinstance(body, bytes):
-        raise refuse(f"steps.{owner}", "body", body, "it is sent as it is, so it must be bytes", 'write body=b"…"')
-    times = {name: value if value is None else _seconds(owner, name, value) for name, value in seconds.items()}
-    return {"status": status, "body": body, **times}
+def _count(owner: str, option: str, value: int) -> None:
+    options.whole(f"steps.{owner}", option, value, least=1, why="it is a number of bytes")

@@ -1,0 +1,179 @@
+"""The part of a ``FaultServer`` that lives in a thread of its own: the event loop, the listener, the connections."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Final
+
+from resilix.testing.fault_connection import Connection
+from resilix.testing.fault_http import Head
+from resilix.testing.fault_plan import Plan
+from resilix.testing.fault_record import Record, Records
+from resilix.testing.fault_steps import Step
+
+PATIENCE: Final = 5.0
+"""Seconds the thread has to react; only a function in a script that blocks can make it take so long."""
+BACKLOG: Final = 1024
+
+
+class Engine:
+    """One run of a server, from start to stop. Its coroutines run in its own thread.
+
+    Attributes:
+        accepted: Connections accepted.
+        open: Connections open now.
+        port: Where it listens.
+    """
+
+    def __init__(self, host: str, port: int, plan: Plan, records: Records) -> None:
+        self.port = port
+        self.accepted = 0
+        self.open: set[Connection] = set()
+        self._host, self._plan, self._records = host, plan, records
+        self._loop: asyncio.AbstractEventLoop
+        self._going: asyncio.Event
+        self._over: asyncio.Event
+        self._empty: asyncio.Event
+        self._alarm: asyncio.TimerHandle | None = None
+        self._listener: asyncio.Server | None = None
+        self._errands: set[asyncio.Task[None]] = set()
+        self._thread: threading.Thread
+
+    # -- from any thread -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread and wait until it listens.
+
+        Raises:
+            OSError: The port is taken, or the address is not this machine's.
+        """
+        ready: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="resilix-fault-server", daemon=True)
+        self._thread.start()
+        try:
+            ready.result()
+        except BaseException:
+            self._thread.join()
+            raise
+
+    def stop(self) -> None:
+        """End everything and wait for the thread."""
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join(PATIENCE)
+        if self._thread.is_alive():
+            raise RuntimeError("this FaultServer does not stop: a function in a script blocks its thread")
+
+    @property
+    def inside(self) -> bool:
+        """Whether the caller is the engine's own thread: a function in a script."""
+        return threading.current_thread() is self._thread
+
+    def call(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Have something done and wait for it; a function in a script has it done right after it."""
+        if self.inside:
+            errand = self._loop.create_task(work())
+            self._errands.add(errand)
+            errand.add_done_callback(self._errands.discard)
+            return
+        try:
+            asyncio.run_coroutine_threadsafe(work(), self._loop).result(PATIENCE)
+        except TimeoutError:
+            raise RuntimeError("this FaultServer does not react: a function in a script blocks its thread") from None
+
+    # -- life ----------------------------------------------------------------------------------------------
+
+    def _run(self, ready: Future[None]) -> None:
+        try:
+            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                runner.run(self._live(ready))
+        except BaseException as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)
+
+    async def _live(self, ready: Future[None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._going, self._over, self._empty = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._going.set()
+        self._empty.set()
+        await self.listen()
+        ready.set_result(None)
+        await self._over.wait()
+        await self.refuse()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        if rest:  # connections that were just being accepted, and what functions in scripts began
+            await asyncio.wait(rest)
+        await self._empty.wait()
+
+    async def listen(self) -> None:
+        """Listen on the port; the first time, on any free one."""
+        if self._listener is None:
+            self._listener = await self._loop.create_server(self._connection, self._host, self.port, backlog=BACKLOG)
+            self.port = self._listener.sockets[0].getsockname()[1]
+
+    def _connection(self) -> Connection:
+        return Connection(self)
+
+    async def refuse(self) -> None:
+        """Listen no more and end every connection, whatever it waits for."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
+        for connection in list(self.open):
+            if connection.task is not None:
+                connection.task.cancel()
+            connection.drop()
+        await self._empty.wait()
+
+    async def stall(self, seconds: float | None) -> None:
+        """Answer nothing from now on."""
+        await self.resume()
+        self._going.clear()
+        if seconds is not None:
+            self._alarm = self._loop.call_later(seconds, self._going.set)
+
+    async def resume(self) -> None:
+        """Answer again."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._going.set()
+
+    async def nothing(self) -> None:
+        """Be done once what was under way in the loop is done."""
+
+    # -- for its connections -------------------------------------------------------------------------------
+
+    def opened(self, connection: Connection) -> bool:
+        """A connection came. Whether it may stay: some were still being accepted when listening ended."""
+        self.open.add(connection)
+        self._empty.clear()
+        if self._listener is None:
+            return False
+        self.accepted += 1
+        connection.number = self.accepted
+        return True
+
+    def closed(self, connection: Connection) -> None:
+        """It is gone."""
+        self.open.discard(connection)
+        if not self.open:
+            self._empty.set()
+
+    def first_step(self) -> Step | None:
+        """What happens on a new connection before anything is read."""
+        return self._plan.first()
+
+    def arrived(self, head: Head, connection: int, at: float) -> tuple[Record, Step]:
+        """A head has been read: count it and say what answers it."""
+        record = self._records.add(head, connection, at)
+        step = self._plan.take(record)
+        record.answered_by(repr(step))
+        return record, step
+
+    async def flowing(self) -> None:
+        """Wait while the server is stalled."""
+        await self._going.wait()
