@@ -13,6 +13,7 @@ FLOORS = {
     "resilix.errors": 0,
     "resilix.clock": 0,
     "resilix.events": 1,
+    "resilix.tally": 1,
     "resilix.core": 1,
     "resilix.runtime": 2,
     "resilix.ledger": 2,

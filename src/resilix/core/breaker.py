@@ -30,11 +30,11 @@ from resilix.core.era import (
     Change,
     CircuitState,
     Era,
-    Figures,
     Mode,
     Refusal,
     Ticket,
 )
+from resilix.core.history import History, Totals
 from resilix.core.settings import FALLBACK_OPEN_FOR, BreakerSettings
 from resilix.core.verdict import Verdict
 from resilix.core.window import Counts, resized
@@ -54,9 +54,12 @@ class BreakerCore:
         settings: The rules.
         watchful: Whether results are judged too.
         lock: Held for every change but the quiet ones.
+        history: What became of the calls of earlier eras.
     """
 
-    __slots__ = ("changes", "era", "lock", "mode", "opening", "rejected", "settings", "watchful")
+    __slots__ = (
+        "changes", "era", "history", "lock", "mode", "opening", "rejected", "settings", "watchful",
+    )  # fmt: skip
 
     def __init__(self, settings: BreakerSettings, now: float, *, watchful: bool) -> None:
         self.settings = settings
@@ -66,6 +69,7 @@ class BreakerCore:
         self.rejected = 0
         self.changes: tuple[Change, ...] = ()
         self.watchful = watchful
+        self.history = History()
         self.era = self._closed_era(now, "new")
 
     # -- asking ----------------------------------------------------------------------------------------
@@ -116,6 +120,8 @@ class BreakerCore:
         with self.lock:
             if era is self.era:
                 self._outcome(era, verdict, now, slow=False)
+            else:
+                self.history.late += 1
 
     def settle(self, ticket: Ticket, verdict: Verdict, now: float, *, slow: bool) -> None:
         """Report the outcome of an admitted call. The first report counts; an echo changes nothing."""
@@ -124,9 +130,11 @@ class BreakerCore:
             if ticket.settled:
                 return
             ticket.settled = True
-            if era is not self.era or era.mode is Mode.DISABLED:
-                return
-            if era.state is CircuitState.HALF_OPEN:
+            if era is not self.era:
+                self.history.late += 1
+            elif era.mode is Mode.DISABLED:
+                return  # it counts nothing
+            elif era.state is CircuitState.HALF_OPEN:
                 self._settle_probe(era, ticket, verdict, now, slow)
             else:
                 self._outcome(era, verdict, now, slow=slow)
@@ -137,6 +145,8 @@ class BreakerCore:
             return
         window = era.window
         failed = verdict is Verdict.FAILURE
+        if failed:
+            era.failures += 1
         if failed or slow:
             window.event(now, failed, slow)
         else:
@@ -147,7 +157,7 @@ class BreakerCore:
         self._judge(era, now, window.counts(now))
 
     def _judge(self, era: Era, now: float, counts: Counts) -> None:
-        reason = self._trips(era, counts)
+        reason = self.settings.trips(era.streak, counts)
         if reason is None:
             era.observed = False
             # Below min_calls a success can still be the one that makes the rate count; after a failure
@@ -162,23 +172,12 @@ class BreakerCore:
         elif era is self.era:
             self._open(now, now, reason)
 
-    def _trips(self, era: Era, counts: Counts) -> str | None:
-        settings = self.settings
-        if era.streak >= settings.consecutive:
-            return "consecutive failures"
-        if counts.calls >= settings.min_calls:
-            if counts.failures / counts.calls >= settings.failure_rate:
-                return "failure rate"
-            if counts.slow / counts.calls >= settings.slow_rate:
-                return "slow rate"
-        return None
-
     # -- half-open -------------------------------------------------------------------------------------
 
     def _settle_probe(self, era: Era, ticket: Ticket, verdict: Verdict, now: float, slow: bool) -> None:
         self._expire_leases(era, now)
         if ticket not in era.probes:
-            return  # its lease had run out: an echo
+            return  # its lease had run out: an echo, and counted as a failure then
         del era.probes[ticket]
         if verdict is Verdict.IGNORED:
             era.ignored += 1
@@ -230,7 +229,7 @@ class BreakerCore:
     def _open_era(self, at: float, now: float, reason: str, length: float | None, number: int) -> Era:
         era = Era(CircuitState.OPEN, self.mode, at, reason, self.settings.new_window())
         era.number = number
-        era.frozen = self.era.frozen or self._figures(self.era, now)
+        era.frozen = self.era.frozen or self.era.figures(now, self.settings)
         if self.mode is Mode.FORCED_OPEN:
             era.until = math.inf
         elif length is not None:
@@ -243,6 +242,7 @@ class BreakerCore:
 
     def _transition(self, era: Era, reason: str | None = None) -> Era:
         old, self.era = self.era, era
+        self.history.retire(old)
         self._announce(old, era, reason or era.reason)
         return era
 
@@ -293,7 +293,10 @@ class BreakerCore:
             era, old = self.era, self.settings
             self.settings, self.watchful = settings, watchful
             if settings.window != old.window:
-                era.window = resized(era.window, settings.new_window(), now)
+                before = era.window
+                era.window = resized(before, settings.new_window(), now)
+                if era.window is not before:
+                    era.counted += before.n
                 era.timed = era.window.edge != math.inf
             if era.state is CircuitState.CLOSED:
                 era.gate = self._gated()
@@ -316,22 +319,16 @@ class BreakerCore:
 
     # -- reading ---------------------------------------------------------------------------------------
 
-    def _figures(self, era: Era, now: float) -> Figures:
-        settings, counts = self.settings, era.window.counts(now)
-        judged = counts.calls >= settings.min_calls
-        return Figures(
-            *counts,
-            ignored=era.ignored,
-            consecutive=era.streak,
-            failure_rate=counts.failures / counts.calls if judged else None,
-            slow_rate=counts.slow / counts.calls if judged and settings.slow_after is not None else None,
-        )
+    def totals(self) -> Totals:
+        """What became of all calls since it was made."""
+        with self.lock:
+            return self.history.totals(self.era)
 
     def snapshot(self, name: str, now: float) -> BreakerSnapshot:
         """Describe this moment; changes nothing."""
         with self.lock:
             era = self.era
-            figures = era.frozen or self._figures(era, now)
+            figures = era.frozen or era.figures(now, self.settings)
             return BreakerSnapshot(
                 name=name,
                 state=era.state,

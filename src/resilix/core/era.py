@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from resilix.core.settings import BreakerSettings
 from resilix.core.window import Window
 
 GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
@@ -95,11 +96,13 @@ class Era:
         probes: Half-open: the probes in flight.
         good_probes: Half-open: results that succeeded.
         bad_probes: Half-open: results that failed, expired leases among them.
+        failures: Outcomes of the whole era that failed; the successes are the rest of what its windows counted.
+        counted: Calls that were counted by a window the era had before this one.
     """
 
     __slots__ = (
-        "bad_probes", "frozen", "gate", "good_probes", "ignored", "length", "mode", "number", "observed", "probes",
-        "reason", "since", "state", "streak", "timed", "undecided", "until", "watch", "window",
+        "bad_probes", "counted", "failures", "frozen", "gate", "good_probes", "ignored", "length", "mode", "number",
+        "observed", "probes", "reason", "since", "state", "streak", "timed", "undecided", "until", "watch", "window",
     )  # fmt: skip
 
     def __init__(self, state: CircuitState, mode: Mode, since: float, reason: str, window: Window) -> None:
@@ -122,6 +125,20 @@ class Era:
         self.probes: dict[Ticket, None] = {}
         self.good_probes = 0
         self.bad_probes = 0
+        self.failures = 0
+        self.counted = 0
+
+    def figures(self, now: float, settings: BreakerSettings) -> Figures:
+        """What it publishes: the counts of its window, and the rates where they count."""
+        counts = self.window.counts(now)
+        judged = counts.calls >= settings.min_calls
+        return Figures(
+            *counts,
+            ignored=self.ignored,
+            consecutive=self.streak,
+            failure_rate=counts.failures / counts.calls if judged else None,
+            slow_rate=counts.slow / counts.calls if judged and settings.slow_after is not None else None,
+        )
 
 
 class Refusal(NamedTuple):

@@ -12,7 +12,7 @@ from tenacity.wait import wait_base
 
 from resilix.core import options
 from resilix.core.verdict import refuse_async
-from resilix.core.window import CountWindow, TimeWindow, Window
+from resilix.core.window import Counts, CountWindow, TimeWindow, Window
 from resilix.errors import ConfigurationError
 
 OWNER = "CircuitBreaker"
@@ -72,6 +72,22 @@ class BreakerSettings:
     def new_window(self) -> Window:
         """Make an empty window of the configured kind."""
         return CountWindow(self.window.n) if isinstance(self.window, Calls) else TimeWindow(self.window)
+
+    def trips(self, streak: int, counts: Counts) -> str | None:
+        """Which rule opens a breaker that has seen this; ``None`` while none does.
+
+        Args:
+            streak: Failures in a row.
+            counts: What the window holds.
+        """
+        if streak >= self.consecutive:
+            return "consecutive failures"
+        if counts.calls >= self.min_calls:
+            if counts.failures / counts.calls >= self.failure_rate:
+                return "failure rate"
+            if counts.slow / counts.calls >= self.slow_rate:
+                return "slow rate"
+        return None
 
     @property
     def slow_probe_fails(self) -> bool:

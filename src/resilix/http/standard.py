@@ -46,6 +46,7 @@ class Standard:
         self.conduct = conduct
         self.counters = Counters()
         self.retries: float = retries
+        REGISTRY.count(self)
         self._key_of = _key_function(per)
         self._make = make
         self._only = make(name, "") if per is None else None

@@ -14,6 +14,7 @@ from resilix.core import options
 from resilix.core.breaker import BreakerCore
 from resilix.core.deadline import DEADLINE
 from resilix.core.era import GIL, BreakerSnapshot, Change, CircuitState, Era, Mode, Refusal, Ticket
+from resilix.core.history import Totals
 from resilix.core.judge import Judge
 from resilix.core.options import Seconds, checked
 from resilix.core.settings import (
@@ -115,6 +116,7 @@ class CircuitBreaker(Guard):
         self._core = BreakerCore(settings, _first_reading(self._clock), watchful=self._judge.judges_results)
         self._announcing = threading.Lock()
         self._reconfiguring = threading.Lock()
+        self._transitions: dict[tuple[str, str], int] = {}
         REGISTRY.add("CircuitBreaker", self, stacklevel=3)
 
     def _read(self, chosen: dict[str, Any]) -> tuple[Judge, BreakerSettings]:
@@ -147,6 +149,26 @@ class CircuitBreaker(Guard):
             quotes.snapshot().retry_after
         """
         return self._core.snapshot(self._name, self._clock.now())
+
+    def totals(self) -> Totals:
+        """What became of every call since it was made; these counts only grow.
+
+        Example::
+
+            quotes.totals().failure
+        """
+        return self._core.totals()
+
+    @property
+    def failure_rate(self) -> float | None:
+        """The share of failed calls that opens it; ``None`` when that rule is off."""
+        rate: float | None = self._options["failure_rate"]
+        return rate
+
+    @property
+    def transitions(self) -> dict[tuple[str, str], int]:
+        """How often it went from one state to another, both by name."""
+        return dict(self._transitions)
 
     # -- a person takes over -------------------------------------------------------------------------------
 
@@ -417,10 +439,18 @@ class CircuitBreaker(Guard):
         while core.changes and self._announcing.acquire(blocking=False):
             try:
                 change = core.next_change()
-                if change is not None and HUB.listeners:
-                    self._announce(change)
+                if change is not None:
+                    self._count(change)
+                    if HUB.listeners:
+                        self._announce(change)
             finally:
                 self._announcing.release()
+
+    def _count(self, change: Change) -> None:
+        before, after = change.old.state, change.era.state
+        if before is not after:
+            step = (before.value, after.value)
+            self._transitions = {**self._transitions, step: self._transitions.get(step, 0) + 1}
 
     def _decide_length(self, era: Era) -> None:
         """Ask the user's ``open_for`` function how long an opening lasts; one caller does."""

@@ -62,6 +62,7 @@ class Bulkhead(Guard):
             math.inf if max_wait is None else options.duration("Bulkhead", "max_wait", max_wait, zero="no waiting")
         )
         self._queue = PermitQueue(limit, queue)
+        self._late = 0
         REGISTRY.add("Bulkhead", self, stacklevel=3)
 
     def __repr__(self) -> str:
@@ -103,6 +104,11 @@ class Bulkhead(Guard):
     def rejected(self) -> int:
         """Calls refused since it was made, for want of a place or of time."""
         return self._queue.rejected
+
+    @property
+    def late(self) -> int:
+        """How many of the refused had no time left; the others found no place."""
+        return self._late
 
     # -- by hand -------------------------------------------------------------------------------------------
 
@@ -330,6 +336,7 @@ class Bulkhead(Guard):
 
     def _refuse_late(self, queue: PermitQueue, label: str) -> Never:
         queue.reject()
+        self._late += 1
         refuse_deadline(self.kind, label, name=self._name)
 
     def _after_fork(self) -> None:

@@ -18,6 +18,7 @@ from resilix.policies.functions import (
     promises_awaitable,
     qualified_name,
 )
+from resilix.tally import TALLY
 
 A = TypeVar("A")
 
@@ -131,6 +132,7 @@ class Fallback(BoundPolicy[Alt]):
         return self._value
 
     def _served(self, target: Target, args: tuple[Any, ...], error: Exception) -> None:
+        TALLY.add("fallbacks", target.label(args))
         if HUB.listeners:
             HUB.emit(
                 FallbackServed(policy=self.kind, name=target.label(args), error=error, error_type=type(error).__name__)

@@ -28,6 +28,7 @@ class Registry:
     def __init__(self) -> None:
         self._by_name: weakref.WeakValueDictionary[tuple[str, str], Named] = weakref.WeakValueDictionary()
         self._all: weakref.WeakSet[Named] = weakref.WeakSet()
+        self._counted: weakref.WeakSet[object] = weakref.WeakSet()
         self._warned: set[tuple[str, str]] = set()
         self._lock = threading.RLock()  # a policy may be made by a finalizer, anywhere
 
@@ -57,6 +58,21 @@ class Registry:
     def find(self, kind: str, name: str) -> Named | None:
         """The live policy that has the name."""
         return self._by_name.get((kind, name))
+
+    def live(self) -> list[Named]:
+        """The policies that live now, one for each kind and name, in the order of their names."""
+        with self._lock:
+            return [policy for _, policy in sorted(self._by_name.items(), key=lambda item: item[0])]
+
+    def count(self, source: object) -> None:
+        """Have something with counts of its own, no policy, be seen by metrics for as long as it lives."""
+        with self._lock:
+            self._counted.add(source)
+
+    def counted(self) -> list[object]:
+        """What was given to :meth:`count` and still lives."""
+        with self._lock:
+            return list(self._counted)
 
     def after_fork(self) -> None:
         """In a forked child: locks and permits of the parent's other threads mean nothing here."""

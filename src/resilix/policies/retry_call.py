@@ -16,6 +16,7 @@ from resilix.events import HUB, AttemptFailed, GivenUp, RetryScheduled
 from resilix.policies.base import Target
 from resilix.policies.time_left import check_deadline
 from resilix.runtime import RUNTIME, cancel_requested
+from resilix.tally import TALLY
 
 KIND: Final = "retry"
 NOTE: Final = "resilix: "
@@ -110,6 +111,7 @@ class RetryCall:
             deadline = DEADLINE.moment()
             decision = Decision(None, "cancelled") if cancelled else attempts.decide(now, deadline)
             if decision.wait is not None:
+                TALLY.add("retries", self._label, "result" if outcome.error is None else "error")
                 if deadline < float("inf"):
                     self._last = outcome
                 if HUB.listeners:
@@ -122,6 +124,7 @@ class RetryCall:
         return None
 
     def _given_up(self, outcome: Outcome, made: int, reason: str) -> None:
+        TALLY.add("exhausted", self._label, reason)
         if outcome.error is not None and made > 1:
             _add_note(outcome.error, f"{NOTE}{self._label} gave up after {made} attempts ({reason})")
         if HUB.listeners:

@@ -11,6 +11,7 @@ from resilix.core.deadline import DEADLINE
 from resilix.core.options import Seconds, checked
 from resilix.errors import DeadlineExpiredError
 from resilix.events import HUB, CallRefused
+from resilix.tally import TALLY
 
 
 class deadline:  # noqa: N801 - a verb, written where it is needed
@@ -88,6 +89,7 @@ def refuse_deadline(policy: str, label: str, *, name: str | None = None) -> Neve
     Raises:
         DeadlineExpiredError: Always.
     """
+    TALLY.add("rejections", name or label, "deadline_expired")
     if HUB.listeners:
         HUB.emit(CallRefused(policy=policy, name=name or label, kind="deadline_expired"))
     raise DeadlineExpiredError(label)

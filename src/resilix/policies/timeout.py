@@ -17,6 +17,7 @@ from resilix.policies.base import Guard, Target, continue_async
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.time_left import check_deadline
 from resilix.runtime import RUNTIME, Expiry, in_trio
+from resilix.tally import TALLY
 from resilix.workers import POOL, AbandonedCalls, Job
 
 if TYPE_CHECKING:
@@ -235,6 +236,7 @@ class Timeout(Guard):
         return min(self._seconds, left) if left < math.inf else self._seconds
 
     def _expired(self, limit: float, label: str, *, abandoned: bool) -> None:
+        TALLY.add("timeouts", label, "abandoned" if abandoned else "cancelled")
         if HUB.listeners:
             HUB.emit(TimedOut(policy=self.kind, name=label, seconds=limit, abandoned=abandoned))
 

@@ -1,0 +1,63 @@
+"""Counts of what verbs do (retries, timeouts, fallbacks, refusals), kept whether somebody looks or not.
+
+Nouns keep their own counts. A verb is written where it is needed and has no object that lives as long as the process,
+so its counts are kept here, by label. Nothing here is on a quiet path: something has failed when it is asked.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Final
+
+MOST_LABELS: Final = 1024
+"""How many labels are told apart; the rest is counted together, so that the memory is bounded."""
+OTHER: Final = "other"
+
+
+class Tally:
+    """Plain integers by what happened, the label it happened to, and a detail.
+
+    Example::
+
+        TALLY.add("retries", "price", "error")
+        TALLY.counts()[("retries", "price", "error")]
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str, str], int] = {}
+        self._labels: set[str] = set()
+        self._lock = threading.Lock()
+
+    def add(self, what: str, label: str, detail: str = "") -> None:
+        """Count one.
+
+        Args:
+            what: "retries", "exhausted", "timeouts", "fallbacks", "rejections".
+            label: A pipeline's name or a function's qualified name, never anything a request could choose.
+            detail: One of a few words.
+        """
+        with self._lock:
+            if label not in self._labels:
+                if len(self._labels) >= MOST_LABELS:
+                    label = OTHER
+                self._labels.add(label)
+            key = (what, label, detail)
+            self._counts[key] = self._counts.get(key, 0) + 1
+
+    def counts(self) -> dict[tuple[str, str, str], int]:
+        """All counts so far, by what, label and detail."""
+        with self._lock:
+            return dict(self._counts)
+
+    def after_fork(self) -> None:
+        """In a forked child: its counts begin at nothing, and the lock may have been held."""
+        self._lock = threading.Lock()
+        self._counts = {}
+
+
+TALLY = Tally()
+"""The counts of this process."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=TALLY.after_fork)

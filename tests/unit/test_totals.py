@@ -1,0 +1,165 @@
+"""What metrics read: counts that only grow, one for each call, whatever the breaker went through."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.breaker import FakeClock, a_breaker
+
+from resilix import Bulkhead, CircuitOpenError, DeadlineExpiredError, calls, deadline, fallback, retry, timeout
+from resilix.tally import MOST_LABELS, OTHER, TALLY, Tally
+from resilix.testing import virtual_time
+
+STEPS = st.lists(st.sampled_from(("good", "bad", "ignored", "wait", "open", "close", "late", "disable", "resize")))
+
+
+def bad() -> None:
+    """A dependency that is down."""
+    raise ConnectionError
+
+
+def ignored() -> None:
+    """An error that nothing names."""
+    raise KeyError
+
+
+@given(STEPS)
+@settings(deadline=None)
+def test_every_call_is_counted_once(script: list[str]) -> None:
+    """Success, failure, ignored or late; refused and disabled ones apart."""
+    clock = FakeClock()
+    breaker = a_breaker(clock=clock, on=ConnectionError, consecutive=3, open_for=10.0, window=30.0)
+    made = {"success": 0, "failure": 0, "ignored": 0, "late": 0}
+    disabled = False
+    for step in script:
+        if step == "wait":
+            clock.now += 11.0
+        elif step == "open":
+            breaker.open()
+            disabled = False
+        elif step == "close":
+            breaker.close()
+            disabled = False
+        elif step == "disable":
+            breaker.disable()
+            disabled = True
+        elif step == "resize":
+            breaker.reconfigure(window=calls(20) if clock.now % 2 else 30.0)
+        elif step == "late":
+            try:
+                permit = breaker.acquire()
+            except CircuitOpenError:
+                continue
+            breaker.close()
+            disabled = False
+            permit.success()
+            made["late"] += 1
+        else:
+            outcome = {"good": "success", "bad": "failure", "ignored": "ignored"}[step]
+            fn: Any = {"good": int, "bad": bad, "ignored": ignored}[step]
+            try:
+                breaker.call(fn)
+            except CircuitOpenError:
+                continue
+            except (ConnectionError, KeyError):
+                pass
+            if not disabled:
+                made[outcome] += 1
+    assert breaker.totals()._asdict() == made
+
+
+def test_calls_of_eight_threads_are_counted_exactly() -> None:
+    """While it opens and closes all the time."""
+    breaker = a_breaker(time.monotonic, on=ConnectionError, consecutive=2, open_for=0.0001, window=calls(50))
+    done = {"good": 0, "bad": 0}
+    lock = threading.Lock()
+
+    def work(number: int) -> None:
+        good = failed = 0
+        for turn in range(2000):
+            try:
+                breaker.call(bad if (turn + number) % 7 == 0 else int)
+                good += 1
+            except ConnectionError:
+                failed += 1
+            except CircuitOpenError:
+                pass
+        with lock:
+            done["good"] += good
+            done["bad"] += failed
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    totals = breaker.totals()
+    assert sum(totals) == done["good"] + done["bad"]
+    assert totals.failure <= done["bad"]
+
+
+def test_transitions_are_counted_with_nobody_listening() -> None:
+    """By where they came from and went to."""
+    clock = FakeClock()
+    breaker = a_breaker(clock=clock, on=ConnectionError, consecutive=1, open_for=5.0)
+    for _ in range(2):
+        with pytest.raises(ConnectionError):
+            breaker.call(bad)
+        clock.now += 6.0
+        breaker.call(int)
+    assert breaker.transitions == {("closed", "open"): 2, ("open", "half_open"): 2, ("half_open", "closed"): 2}
+
+
+def test_verbs_are_counted_with_nobody_listening() -> None:
+    """Retries by what failed, giving up by its reason, timeouts, fallbacks, and refusals for want of time."""
+    before = TALLY.counts()
+
+    def of_totals() -> None:
+        raise ConnectionError
+
+    label = of_totals.__qualname__
+    with virtual_time():
+        fallback(None, on=ConnectionError)(retry(on=ConnectionError, attempts=3)(of_totals))()
+        with deadline(0), pytest.raises(DeadlineExpiredError):
+            retry(on=ConnectionError)(of_totals)()
+        with pytest.raises(TimeoutError):
+            timeout(1.0)(hang)()
+    after = {key: count - before.get(key, 0) for key, count in TALLY.counts().items() if count != before.get(key, 0)}
+    assert after == {
+        ("retries", label, "error"): 2,
+        ("exhausted", label, "attempts"): 1,
+        ("fallbacks", label, ""): 1,
+        ("rejections", label, "deadline_expired"): 1,
+        ("timeouts", hang.__qualname__, "abandoned"): 1,
+    }
+
+
+def hang() -> None:
+    """Take longer than anybody waits."""
+    from resilix.runtime import RUNTIME
+
+    RUNTIME.driver.sleep(60.0)
+
+
+def test_a_bulkhead_tells_the_late_from_those_without_a_place() -> None:
+    """Both are refused; only some for want of a place."""
+    slots = Bulkhead("totals", limit=1)
+    with slots.acquire(), pytest.raises(Exception, match="is full"):
+        slots.call(int)
+    with deadline(0), pytest.raises(DeadlineExpiredError):
+        slots.call(int)
+    assert (slots.rejected, slots.late) == (2, 1)
+
+
+def test_labels_are_bounded() -> None:
+    """What comes after the last label that is told apart is counted together."""
+    tally = Tally()
+    for number in range(MOST_LABELS + 10):
+        tally.add("retries", f"label {number}", "error")
+    assert tally.counts()[("retries", OTHER, "error")] == 10
+    assert len(tally.counts()) == MOST_LABELS + 1
