@@ -5,6 +5,8 @@ written where they are needed: ``retry``, ``timeout``, ``fallback``, ``pipeline`
 ``def`` and ``async def``, across threads and event loops, on asyncio and trio.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from resilix.core.breaker import BreakerSnapshot, CircuitState
 from resilix.core.settings import calls
 from resilix.core.verdict import Verdict
@@ -29,6 +31,9 @@ from resilix.policies.retry import retry
 from resilix.policies.time_left import deadline
 from resilix.policies.timeout import timeout
 
+if TYPE_CHECKING:
+    from resilix.telemetry.health import health
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -51,7 +56,17 @@ __all__ = [
     "calls",
     "deadline",
     "fallback",
+    "health",
     "pipeline",
     "retry",
     "timeout",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is rarely needed when it is asked for."""
+    if name != "health":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from resilix.telemetry.health import health
+
+    return health

@@ -28,6 +28,7 @@ OURS = {name: [one for one in imports_of(name) if one.imported.split(".")[0] == 
 
 LATE_IMPORTS = {
     # (module, imported): why it may be imported inside a function
+    ("resilix", "resilix.telemetry.health"): "programs that never ask for it do not pay for it",
     ("resilix.events", "logging"): "only when user code is broken",
     ("resilix.runtime", "anyio"): "programs without async do not pay for it",
     ("resilix.runtime", "asyncio"): "programs without async do not pay for it",

@@ -35,7 +35,7 @@ def test_the_front_door_exports_what_the_design_lists() -> None:
         "RetryBudget",
     }
     verbs = {"Policy", "retry", "timeout", "fallback", "pipeline", "deadline"}
-    assert set(resilix.__all__) == errors | nouns | verbs
+    assert set(resilix.__all__) == errors | nouns | verbs | {"health"}
     assert resilix.__all__ == sorted(resilix.__all__)
     assert all(hasattr(resilix, name) for name in resilix.__all__)
 

@@ -141,6 +141,10 @@ class CircuitBreaker(Guard):
         """Closed, open or half-open. An opening that is over still reads open until a probe is admitted."""
         return self._core.era.state
 
+    def now(self) -> float:
+        """The reading of its clock, which ``snapshot().since`` is one of."""
+        return self._clock.now()
+
     def snapshot(self) -> BreakerSnapshot:
         """Describe this moment in one frozen object; reading changes nothing.
 
