@@ -9,6 +9,7 @@ from typing import Never
 
 import resilix
 from resilix.demo import command as demo
+from resilix.top import command as top
 
 DESCRIPTION = """\
 resilix keeps a Python service standing while something it depends on is
@@ -29,6 +30,7 @@ def _parser() -> tuple[_Parser, list[str]]:
     parser.add_argument("--version", action="version", version=f"resilix-toolkit {resilix.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     demo.add_to(commands)
+    top.add_to(commands)
     return parser, list(commands.choices)
 
 

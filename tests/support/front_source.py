@@ -26,7 +26,10 @@ FLOORS = {
     "resilix.httpx": 5,
     "resilix.httpx2": 5,
     "resilix.starlette": 5,
+    "resilix.asgi": 5,
+    "resilix.wsgi": 5,
     "resilix.demo": 5,
+    "resilix.top": 5,
     "resilix.__main__": 5,
     "resilix": 4,  # the front door: exports what is below it, and nothing below may go through it
 }
