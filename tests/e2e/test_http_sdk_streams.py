@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.support.http_sdk_fakes import PIECES, SAID, Case, Events, breaker_of, every_way, failing, few_ways, whole
+from tests.support.http_sdk_fakes import (
+    OPENAI,
+    PIECES,
+    SAID,
+    Case,
+    Events,
+    breaker_of,
+    every_way,
+    failing,
+    few_ways,
+    whole,
+)
 
 from resilix.testing import FaultServer
+
+# OpenAI's SDK stops at "[DONE]" and leaves generators to the collector, which trio mentions; without us too.
+pytestmark = pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")
 
 
 @pytest.fixture(name="server")
@@ -17,6 +32,14 @@ def one_server() -> Iterator[FaultServer]:
     """A server that is well until a test says otherwise."""
     with FaultServer() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def collected(case: Case) -> Iterator[None]:
+    """What a test leaves to the collector is collected while its warnings are still expected."""
+    yield
+    if case.backend == "trio":
+        gc.collect()
 
 
 def first_piece(asking: Any, stream: Any) -> str:
@@ -49,7 +72,7 @@ def test_a_stream_that_dies_is_not_retried_and_counts_as_a_failure(case: Case, s
     with case.session(server.url, policy) as asking:
         stream = asking.open()
         assert first_piece(asking, stream) == PIECES[0]
-        with pytest.raises(dying(case)):
+        with pytest.raises(broken(case)):
             asking.rest(stream)
         assert len(server.seen) == 1
         seen = breaker_of(policy, server).snapshot()
@@ -64,16 +87,21 @@ def test_streams_that_die_open_the_breaker(case: Case, server: FaultServer) -> N
     policy = case.policy(breaker={"consecutive": 2})
     with case.session(server.url, policy) as asking:
         for _ in range(2):
-            with pytest.raises(dying(case)):
+            with pytest.raises(broken(case)):
                 asking.rest(asking.open())
         with pytest.raises(case.sdk.module.InternalServerError):
             asking.open()
     assert len(server.seen) == 2
 
 
-def dying(case: Case) -> tuple[Any, ...]:
-    """What a broken stream is to the caller: OpenAI's SDK has a class of its own for it, Anthropic's hands over ours."""
-    return (case.sdk.module.APIConnectionError, case.library.TransportError)
+def broken(case: Case) -> Any:
+    """What a broken stream is to the caller: an error of OpenAI's SDK, or with Anthropic's the library's own."""
+    return case.sdk.module.APIConnectionError if case.sdk is OPENAI else case.library.ReadError
+
+
+def late(case: Case) -> Any:
+    """The same for a stream that comes too slowly."""
+    return case.sdk.module.APITimeoutError if case.sdk is OPENAI else case.library.ReadTimeout
 
 
 @few_ways
@@ -85,7 +113,7 @@ def test_a_place_is_taken_until_the_stream_ends(case: Case, server: FaultServer)
     with case.session(server.url, policy) as asking:
         stream = asking.open()
         assert first_piece(asking, stream) == PIECES[0]
-        with pytest.raises(case.sdk.module.InternalServerError, match="openai|anthropic"):
+        with pytest.raises(case.sdk.module.InternalServerError, match=r"is full \(limit 1\)"):
             asking.ask()
         assert asking.rest(stream) == "".join(PIECES[1:])
         assert asking.ask() == SAID
@@ -116,7 +144,7 @@ def test_a_stream_that_drips_ends_with_the_deadline(case: Case, server: FaultSer
         began = time.monotonic()
         stream = asking.open()
         assert first_piece(asking, stream) == PIECES[0]
-        with pytest.raises((case.sdk.module.APITimeoutError, case.library.TimeoutException)):
+        with pytest.raises(late(case)):
             asking.rest(stream)
         took = time.monotonic() - began
     assert 0.35 < took < 0.6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import anthropic
@@ -12,6 +12,7 @@ import pytest
 from tests.support.http_sdk_fakes import (
     FEW,
     SAID,
+    Asking,
     Case,
     breaker_of,
     every_way,
@@ -37,13 +38,6 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The SDKs' own waits are over soon, also where no server can ask for that."""
     for base in (openai._base_client, anthropic._base_client):
         monkeypatch.setattr(base, "INITIAL_RETRY_DELAY", 0.001)
-
-
-def warned_when_made(case: Case) -> AbstractContextManager[Any]:
-    """What is said where both retry: only ``install`` sees it when it is written."""
-    if case.way != "install":
-        return nullcontext()
-    return pytest.warns(ResilixWarning, match=r"retries too \(max_retries=2\): .* up to 9 per call; .*max_retries=0")
 
 
 @every_way
@@ -88,7 +82,9 @@ def test_rules_of_your_own_may_repeat_a_question(case: Case, server: FaultServer
     """``classify`` says so, instead of a key."""
     server.default = whole(case.sdk)
     server.script(case.sdk.path, 503)
-    policy = case.policy(idempotency_key=None, classify=lambda _: Ruling(True, Verdict.FAILURE, "cheap") if _.status == 503 else None)
+    policy = case.policy(
+        idempotency_key=None, classify=lambda _: Ruling(True, Verdict.FAILURE, "cheap") if _.status == 503 else None
+    )
     with case.session(server.url, policy) as asking:
         assert asking.ask() == SAID
     assert len(server.seen) == 2
@@ -135,32 +131,42 @@ def test_a_dead_server_is_the_connection_error_the_sdk_knows(case: Case, server:
 # -- both retry ------------------------------------------------------------------------------------------------------
 
 
-@every_way
-def test_both_retrying_make_nine_requests_and_no_more(case: Case, server: FaultServer) -> None:
-    """Three tries of the SDK times three attempts of ours, as the server counts them; somebody says so, once."""
-    server.always(case.sdk.path, failing(503))
-    policy = case.policy(breaker=None)
-    with warned_when_made(case):
-        session = case.session(server.url, policy, max_retries=2)
-        asking = session.__enter__()
-    try:
-        with warned_when_seen(case), pytest.raises(case.sdk.module.InternalServerError):
-            asking.ask()
-        with pytest.raises(case.sdk.module.InternalServerError):
-            asking.ask()
-    finally:
-        session.__exit__(None, None, None)
-    assert len(server.seen) == policy.attempts_total == 18
-    assert policy.calls_total == 6
-    tries = [one.headers["x-stainless-retry-count"] for one in server.seen]
-    assert tries == list("000111222") * 2
+@contextmanager
+def both_retry(case: Case, url: str, policy: Any) -> Iterator[Asking]:
+    """The SDK tries three times, and so do we; ``install`` says so when it is written."""
+    with ExitStack() as stack:
+        with (
+            nullcontext()
+            if case.way != "install"
+            else pytest.warns(
+                ResilixWarning, match=r"retries too \(max_retries=2\): .* up to 9 per call; .*max_retries=0"
+            )
+        ):
+            asking = stack.enter_context(case.session(url, policy, max_retries=2))
+        yield asking
 
 
 def warned_when_seen(case: Case) -> AbstractContextManager[Any]:
     """What is said when an SDK's retry comes after retries of ours, where ``install`` could not say it before."""
     if case.way == "install":
         return nullcontext()
-    return pytest.warns(ResilixWarning, match="tried up to 3 times here .* attempts multiply; .*max_retries=0")
+    return pytest.warns(ResilixWarning, match=r"tried up to 3 times here .* attempts multiply; .*max_retries=0")
+
+
+@every_way
+def test_both_retrying_make_nine_requests_and_no_more(case: Case, server: FaultServer) -> None:
+    """Three tries of the SDK times three attempts of ours, as the server counts them; somebody says so, once."""
+    server.always(case.sdk.path, failing(503))
+    policy = case.policy(breaker=None)
+    with both_retry(case, server.url, policy) as asking:
+        with warned_when_seen(case), pytest.raises(case.sdk.module.InternalServerError):
+            asking.ask()
+        with pytest.raises(case.sdk.module.InternalServerError):
+            asking.ask()
+    assert len(server.seen) == policy.attempts_total == 18
+    assert policy.calls_total == 6
+    tries = [one.headers["x-stainless-retry-count"] for one in server.seen]
+    assert tries == list("000111222") * 2
 
 
 @few_ways
@@ -188,8 +194,8 @@ def test_an_sdk_alone_may_retry(case: Case, server: FaultServer) -> None:
 def test_a_key_of_the_caller_holds_for_retries_of_the_sdk_too(case: Case, server: FaultServer) -> None:
     """Ours is new for each try of the SDK, which is a call of its own to us; the caller's is the same on all nine."""
     server.always(case.sdk.path, failing(503))
-    with pytest.warns(ResilixWarning), case.session(server.url, case.policy(breaker=None), max_retries=2) as asking:
-        with pytest.raises(case.sdk.module.InternalServerError):
+    with both_retry(case, server.url, case.policy(breaker=None)) as asking:
+        with warned_when_seen(case), pytest.raises(case.sdk.module.InternalServerError):
             asking.ask()
         with pytest.raises(case.sdk.module.InternalServerError):
             asking.ask(extra_headers={"Idempotency-Key": "mine"})
