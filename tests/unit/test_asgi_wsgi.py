@@ -24,7 +24,7 @@ def through_wsgi(**options: Any) -> Ask:
     app = validator(wsgi.app(**options))
 
     def ask(method: str, path: str) -> tuple[int, dict[str, str], bytes]:
-        environ: dict[str, Any] = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": ""}
+        environ: dict[str, Any] = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": "", "SCRIPT_NAME": ""}
         setup_testing_defaults(environ)
         told: list[Any] = []
 
