@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import pytest
@@ -84,6 +85,13 @@ def test_a_rule_that_is_off_is_never_reached() -> None:
     assert settings_of(consecutive=None).consecutive == UNREACHABLE
     assert settings_of(failure_rate=None).failure_rate == UNREACHABLE
     assert settings_of(slow_after=1.0, slow_rate=0.25).slow_rate == 0.25
+
+
+def test_settings_are_replaced_never_changed() -> None:
+    """A call under way may hold them."""
+    for frozen, field in ((settings_of(), "probes"), (calls(10), "n")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(frozen, field, 3)
 
 
 def test_min_calls_may_fill_the_whole_window() -> None:

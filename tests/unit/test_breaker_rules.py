@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from typing import Any
 
 import pytest
@@ -74,6 +75,17 @@ def test_the_first_trip_that_is_only_observed_is_told() -> None:
     assert len([one for one in seen if isinstance(one, events.TripObserved)]) == 1
 
 
+def test_a_success_at_the_edge_of_a_slice_belongs_to_the_next_one() -> None:
+    """It is forgotten with that one: twenty slices later, what came before has left and it has not."""
+    clock = FakeClock(0.0)
+    breaker = a_breaker(clock, window=20.0)
+    fail(breaker)
+    clock.now = 1.0
+    succeed(breaker)
+    clock.now = 20.0
+    assert (breaker.snapshot().calls, breaker.snapshot().failures) == (1, 0)
+
+
 def test_a_clock_below_zero_is_a_clock() -> None:
     """Only differences matter: closed it admits, counts and opens; half-open it tells the time to the next probe."""
     clock = FakeClock(-5.0)
@@ -87,6 +99,11 @@ def test_a_clock_below_zero_is_a_clock() -> None:
 
 
 # -- the quiet path ----------------------------------------------------------------------------------------------
+
+
+def test_an_interpreter_that_does_not_say_has_a_gil() -> None:
+    """Before Python 3.13 there is always one, and a breaker uses its quiet path."""
+    assert getattr(sys, "_is_gil_enabled", lambda: True)() == GIL
 
 
 @quiet_only
