@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, get_origin
 
 AnyCallable = Callable[..., Any]
@@ -54,16 +54,32 @@ def is_awaitable(result: object) -> bool:
     return False
 
 
-AWAITABLE = ("Awaitable", "Coroutine", "Future", "Task")
+AWAITABLE = ("Awaitable", "Coroutine", "CoroutineType", "Future", "Task")
+"""What an annotation that is text may say without its name being known where the function was written."""
 
 
 def promises_awaitable(fn: Any) -> bool:
-    """Whether a sync function is annotated to hand back something to await."""
+    """Whether a sync function is annotated to hand back something to await. Never raises."""
     try:
         # A wrapper of ours around a partial has no annotations of its own.
-        returned: Any = unwrap_partial(inspect.unwrap(fn)).__annotations__.get("return")
+        fn = unwrap_partial(inspect.unwrap(fn))
+        plain: Any = fn if inspect.isroutine(fn) else type(fn).__call__
+        returned: Any = plain.__annotations__.get("return")
+        if isinstance(returned, str):
+            returned = _named(returned, plain)
+        return hasattr(get_origin(returned) or returned, "__await__")
     except Exception:  # it has none, or they cannot be evaluated
         return False
-    if isinstance(returned, str):
-        return returned.partition("[")[0].rpartition(".")[2] in AWAITABLE
-    return hasattr(get_origin(returned) or returned, "__await__")
+
+
+def _named(text: str, fn: Any) -> Any:
+    """What an annotation written as text names, as far as that can be known without evaluating it."""
+    name = text.strip("'\"").partition("[")[0]
+    first, *rest = name.split(".")
+    try:
+        found = fn.__globals__[first]
+        for one in rest:
+            found = getattr(found, one)
+    except (AttributeError, KeyError):  # imported for the type checker only, say
+        return Awaitable if name.rpartition(".")[2] in AWAITABLE else None
+    return found

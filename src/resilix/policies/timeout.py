@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Never
 
@@ -14,7 +15,7 @@ from resilix.core.permits import HELD, Hold
 from resilix.errors import BulkheadFullError, TimeoutExceededError
 from resilix.events import HUB, CallRefused, TimedOut
 from resilix.policies.base import Guard, Target, continue_async
-from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
+from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable, promises_awaitable
 from resilix.policies.time_left import check_deadline
 from resilix.runtime import RUNTIME, Expiry, in_trio
 from resilix.tally import TALLY
@@ -62,6 +63,8 @@ class Timeout(Guard):
         if target.is_async:
             return self._bind_async(target)
         HELD.used = True  # from now on a call may outlive its caller, and keep the places it holds
+        if target.serves_many or promises_awaitable(target.user):
+            return self._bind_promising(target)
         return self._bind_sync(target)
 
     # -- cooperative ---------------------------------------------------------------------------------------
@@ -100,6 +103,25 @@ class Timeout(Guard):
         return narrowed
 
     # -- sync ----------------------------------------------------------------------------------------------
+
+    def _bind_promising(self, target: Target) -> AnyCallable:
+        """For a function that may say it hands back something to await: it may need its caller's event loop."""
+        fn, plain, in_worker = target.fn, PLAIN, self._bind_sync(target)
+        any_function = target.serves_many
+
+        def handed(*args: Any, **kwargs: Any) -> Any:
+            if not _loop_runs() or (any_function and not promises_awaitable(args[0])):
+                return in_worker(*args, **kwargs)
+            token = DEADLINE.narrow(SYSTEM.now() + self._limit(target, args))
+            try:
+                result = fn(*args, **kwargs)
+            finally:
+                DEADLINE.restore(token)
+            if type(result) not in plain and is_awaitable(result):
+                return continue_async(self, target, result, args, kwargs)
+            return result
+
+        return handed
 
     def _bind_sync(self, target: Target) -> AnyCallable:
         fn, plain = target.fn, PLAIN
@@ -241,6 +263,17 @@ class Timeout(Guard):
             HUB.emit(TimedOut(policy=self.kind, name=label, seconds=limit, abandoned=abandoned))
 
 
+def _loop_runs() -> bool:
+    """Whether the calling thread is busy running an event loop."""
+    asyncio = sys.modules.get("asyncio")
+    try:
+        if asyncio is not None and asyncio.get_running_loop() is not None:
+            return True
+    except (RuntimeError, AttributeError):
+        pass  # none; or another thread is importing asyncio just now
+    return in_trio()
+
+
 def _drop(held: tuple[Hold, ...]) -> None:
     for hold in held:
         hold.drop()
@@ -257,6 +290,8 @@ def timeout(seconds: Seconds, *, cooperative: bool = False) -> Timeout:
     ``def``: a thread cannot be stopped. The call runs in a worker thread, with your context variables; when the time is
     over the caller goes on and the call is *abandoned*: it keeps running, and the bulkhead places it holds stay taken,
     until it ends by itself. With 64 of them still running, further calls are refused with ``BulkheadFullError``.
+    A ``def`` that is annotated to hand back something to await (``-> asyncio.Task[int]``) and is called where an event
+    loop runs is called right there, because it may need the loop; the awaiting is what gets the seconds.
 
     Example::
 
