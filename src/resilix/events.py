@@ -35,7 +35,8 @@ class Event:
     """Base of all events.
 
     Attributes:
-        policy: The kind of policy: "breaker", "retry", "timeout", "bulkhead", "fallback", "deadline".
+        policy: The kind of policy: "breaker", "retry", "timeout", "bulkhead", "fallback", or "http" for what the
+            transport of an HTTP request does by itself.
         name: The name of a noun (breaker, bulkhead), or the label of a verb: its pipeline's name, else the
             qualified name of the wrapped function.
     """
@@ -181,7 +182,7 @@ class HookError(ErrorEvent):
     """User code given to a policy raised; its answer was done without.
 
     Attributes:
-        hook: Which one: "on", "ignore", "on_result", "wait", "stop" or "open_for".
+        hook: Which one: "on", "ignore", "on_result", "wait", "stop" or "open_for"; "classify" of an HTTP policy.
     """
 
     hook: str

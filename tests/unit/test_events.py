@@ -5,23 +5,28 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import inspect
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from tests.support.front import Script, breaker, fresh, heard
 
 import resilix
+import resilix.httpx
 from resilix import (
     Bulkhead,
     BulkheadFullError,
     CircuitOpenError,
     ConfigurationError,
+    DeadlineExpiredError,
     RejectedError,
     RetryBudget,
     TimeoutExceededError,
@@ -161,6 +166,24 @@ def test_giving_up_because_the_task_is_cancelled() -> None:
     with heard(GivenUp) as seen:
         asyncio.run(main())
     assert [one.reason for one in seen] == ["cancelled"]
+
+
+def test_the_docs_of_an_event_name_the_kinds_of_policy_that_send_any() -> None:
+    """All of them, and no other: a reader filters by these words."""
+    transport = httpx.MockTransport(lambda request: httpx.Response(200))
+    with heard() as seen, deadline(0):
+        for policy in (breaker(), Bulkhead(fresh(), limit=1), retry(on=OSError), timeout(1.0, cooperative=True)):
+            with pytest.raises(DeadlineExpiredError):
+                policy.call(len, "")
+        assert fallback(0, on=ConnectionError).call(down) == 0
+        with (
+            resilix.httpx.Client(policy=pipeline(fallback(None, on=KeyError)), transport=transport) as client,
+            pytest.raises(DeadlineExpiredError),
+        ):
+            client.get("http://quotes.test/")
+    told = inspect.getdoc(Event) or ""
+    named = re.findall(r'"(\w+)"', told.partition("policy:")[2].partition("name:")[0])
+    assert sorted(named) == sorted({one.policy for one in seen})
 
 
 def test_a_breaker_tells_its_story() -> None:
