@@ -9,6 +9,7 @@ from typing import Never
 
 import resilix
 from resilix.demo import command as demo
+from resilix.telemetry.data import command as data
 from resilix.top import command as top
 
 DESCRIPTION = """\
@@ -31,6 +32,7 @@ def _parser() -> tuple[_Parser, list[str]]:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     demo.add_to(commands)
     top.add_to(commands)
+    data.add_to(commands)
     return parser, list(commands.choices)
 
 
