@@ -13,22 +13,15 @@ from resilix.clock import SYSTEM, TimeSource
 from resilix.core import options
 from resilix.core.breaker import BreakerCore
 from resilix.core.deadline import DEADLINE
-from resilix.core.era import GIL, BreakerSnapshot, Change, CircuitState, Era, Mode, Refusal, Ticket
+from resilix.core.era import GIL, BreakerSnapshot, CircuitState, Era, Mode, Refusal, Ticket
 from resilix.core.history import Totals
 from resilix.core.judge import Judge
 from resilix.core.options import Seconds, checked
-from resilix.core.settings import (
-    FALLBACK_OPEN_FOR,
-    MIN_CALLS,
-    OWNER,
-    BreakerSettings,
-    Calls,
-    opening_seconds,
-    read_settings,
-)
+from resilix.core.settings import MIN_CALLS, OWNER, BreakerSettings, Calls, read_settings
 from resilix.core.verdict import On, Verdict
 from resilix.errors import CircuitOpenError
-from resilix.events import HUB, CallAdmitted, CallRefused, ProbeAdmitted, Transition, TripObserved
+from resilix.events import HUB, CallAdmitted, CallRefused, ProbeAdmitted
+from resilix.policies.announce import Announcer
 from resilix.policies.base import Guard, Target, continue_async
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.permit import Permit
@@ -114,9 +107,8 @@ class CircuitBreaker(Guard):
         }  # fmt: skip
         self._judge, settings = self._read(self._options)
         self._core = BreakerCore(settings, _first_reading(self._clock), watchful=self._judge.judges_results)
-        self._announcing = threading.Lock()
+        self._announcer = Announcer(self._core, self.kind, self._name)
         self._reconfiguring = threading.Lock()
-        self._transitions: dict[tuple[str, str], int] = {}
         REGISTRY.add("CircuitBreaker", self, stacklevel=3)
 
     def _read(self, chosen: dict[str, Any]) -> tuple[Judge, BreakerSettings]:
@@ -172,7 +164,7 @@ class CircuitBreaker(Guard):
     @property
     def transitions(self) -> dict[tuple[str, str], int]:
         """How often it went from one state to another, both by name."""
-        return dict(self._transitions)
+        return dict(self._announcer.transitions)
 
     # -- a person takes over -------------------------------------------------------------------------------
 
@@ -192,27 +184,27 @@ class CircuitBreaker(Guard):
         """
         length = None if for_ is None else options.duration("CircuitBreaker.open", "for_", for_)
         self._core.open(self._clock.now(), length, reason)
-        self._flush()
+        self._announcer.flush()
 
     def close(self) -> None:
         """Close it with empty windows; ends ``open``, ``force_open``, ``disable`` and ``observe`` too."""
         self._core.take(self._clock.now(), Mode.NORMAL, "closed by hand")
-        self._flush()
+        self._announcer.flush()
 
     def force_open(self) -> None:
         """Refuse everything, without probes, until ``close()`` or another of these is called."""
         self._core.take(self._clock.now(), Mode.FORCED_OPEN, "forced open")
-        self._flush()
+        self._announcer.flush()
 
     def disable(self) -> None:
         """Let everything through and count nothing, until ``close()`` or another of these is called."""
         self._core.take(self._clock.now(), Mode.DISABLED, "disabled")
-        self._flush()
+        self._announcer.flush()
 
     def observe(self) -> None:
         """Count, but never refuse: a ``TripObserved`` event says when it would have opened."""
         self._core.take(self._clock.now(), Mode.OBSERVING, "observing")
-        self._flush()
+        self._announcer.flush()
 
     def reconfigure(self, **changes: Any) -> None:
         """Change options while it runs; state, counts and calls in flight are kept.
@@ -251,7 +243,7 @@ class CircuitBreaker(Guard):
                     self._options, self._judge = chosen, judge
                     self._core.reconfigure(settings, now, watchful=judge.judges_results)
                     break
-        self._flush()
+        self._announcer.flush()
 
     # -- calls ---------------------------------------------------------------------------------------------
 
@@ -281,11 +273,11 @@ class CircuitBreaker(Guard):
         admitted = core.admit(now)
         try:
             if core.changes:
-                self._flush()
+                self._announcer.flush()
                 if isinstance(admitted, Refusal):
                     # A lease had run out long ago, and the opening that followed may be over as well.
                     admitted = core.admit(now)
-                    self._flush()
+                    self._announcer.flush()
             if isinstance(admitted, Refusal):
                 raise self._refusal(admitted.retry_after, admitted.reason)
             if HUB.listeners:
@@ -315,7 +307,7 @@ class CircuitBreaker(Guard):
         slow = slow_after is not None and now - ticket.started > slow_after
         core.settle(ticket, verdict, now, slow=slow)
         if core.changes:
-            self._flush()
+            self._announcer.flush()
 
     def _conclude(self, ticket: Ticket, judge: Callable[[Any], Verdict], outcome: object) -> None:
         """Judge an outcome and report it. An interrupt in a predicate gives the permit back too."""
@@ -329,7 +321,7 @@ class CircuitBreaker(Guard):
         """Count the outcome of a call that was admitted on the quiet path, where it is more than one more success."""
         self._core.report(era, verdict, self._clock.now())
         if self._core.changes:
-            self._flush()
+            self._announcer.flush()
 
     def _begin(self) -> Era | Ticket:
         """Admit a call that goes on when the function has returned (a streamed answer); give the proof to _end."""
@@ -431,66 +423,9 @@ class CircuitBreaker(Guard):
 
         return guarded
 
-    # -- announcing ----------------------------------------------------------------------------------------
-
-    def _flush(self) -> None:
-        """Tell the listeners what changed, in order and outside every lock."""
-        core = self._core
-        if core.era.undecided:
-            self._decide_length(core.era)
-        # One thread announces at a time, so that the order holds; a listener that causes a change, or another
-        # thread that does, leaves it to the one that is at it.
-        while core.changes and self._announcing.acquire(blocking=False):
-            try:
-                change = core.next_change()
-                if change is not None:
-                    self._count(change)
-                    if HUB.listeners:
-                        self._announce(change)
-            finally:
-                self._announcing.release()
-
-    def _count(self, change: Change) -> None:
-        before, after = change.old.state, change.era.state
-        if before is not after:
-            step = (before.value, after.value)
-            self._transitions = {**self._transitions, step: self._transitions.get(step, 0) + 1}
-
-    def _decide_length(self, era: Era) -> None:
-        """Ask the user's ``open_for`` function how long an opening lasts; one caller does."""
-        core = self._core
-        if not core.claim_length(era):
-            return
-        settings = core.settings
-        length = FALLBACK_OPEN_FOR if settings.open_for is None else settings.open_for
-        try:
-            if settings.open_for_function is not None:
-                length = opening_seconds(settings.open_for_function, era.number)
-        except Exception as broken:
-            self._hook_error("open_for", broken)
-        finally:
-            core.set_length(era, length)
-
-    def _announce(self, change: Change) -> None:
-        old, era = change.old, change.era
-        if old is era:
-            HUB.emit(TripObserved(policy=self.kind, name=self._name, reason=change.reason))
-        elif (old.state, old.mode) != (era.state, era.mode):
-            HUB.emit(
-                Transition(
-                    policy=self.kind,
-                    name=self._name,
-                    from_state=old.state.value,
-                    to_state=era.state.value,
-                    mode=era.mode.value,
-                    reason=change.reason,
-                    opening=change.opening,
-                )
-            )
-
     def _after_fork(self) -> None:
         self._core.after_fork()
-        self._announcing = threading.Lock()
+        self._announcer.after_fork()
         self._reconfiguring = threading.Lock()
 
 

@@ -1,0 +1,86 @@
+"""What a breaker's state machine leaves to be done outside its lock: ask for a length, count, tell the listeners."""
+
+from __future__ import annotations
+
+import threading
+
+from resilix.core.breaker import BreakerCore
+from resilix.core.era import Change, Era
+from resilix.core.settings import FALLBACK_OPEN_FOR, opening_seconds
+from resilix.events import HUB, Transition, TripObserved
+
+
+class Announcer:
+    """Announces the transitions of one breaker.
+
+    Attributes:
+        transitions: How often it went from one state to another, both by name. Replaced, never changed.
+    """
+
+    __slots__ = ("_announcing", "_core", "_kind", "_name", "transitions")
+
+    def __init__(self, core: BreakerCore, kind: str, name: str) -> None:
+        self._core = core
+        self._kind = kind
+        self._name = name
+        self._announcing = threading.Lock()
+        self.transitions: dict[tuple[str, str], int] = {}
+
+    def flush(self) -> None:
+        """Tell the listeners what changed, in order and outside every lock."""
+        core = self._core
+        if core.era.undecided:
+            self._decide_length(core.era)
+        # One thread announces at a time, so that the order holds; a listener that causes a change, or another
+        # thread that does, leaves it to the one that is at it.
+        while core.changes and self._announcing.acquire(blocking=False):
+            try:
+                change = core.next_change()
+                if change is not None:
+                    self._count(change)
+                    if HUB.listeners:
+                        self._announce(change)
+            finally:
+                self._announcing.release()
+
+    def _decide_length(self, era: Era) -> None:
+        """Ask the user's ``open_for`` function how long an opening lasts; one caller does."""
+        core = self._core
+        if not core.claim_length(era):
+            return
+        settings = core.settings
+        length = FALLBACK_OPEN_FOR if settings.open_for is None else settings.open_for
+        try:
+            if settings.open_for_function is not None:
+                length = opening_seconds(settings.open_for_function, era.number)
+        except Exception as broken:
+            HUB.hook_failed(self._kind, self._name, "open_for", broken)
+        finally:
+            core.set_length(era, length)
+
+    def _count(self, change: Change) -> None:
+        before, after = change.old.state, change.era.state
+        if before is not after:
+            step = (before.value, after.value)
+            self.transitions = {**self.transitions, step: self.transitions.get(step, 0) + 1}
+
+    def _announce(self, change: Change) -> None:
+        old, era = change.old, change.era
+        if old is era:
+            HUB.emit(TripObserved(policy=self._kind, name=self._name, reason=change.reason))
+        elif (old.state, old.mode) != (era.state, era.mode):
+            HUB.emit(
+                Transition(
+                    policy=self._kind,
+                    name=self._name,
+                    from_state=old.state.value,
+                    to_state=era.state.value,
+                    mode=era.mode.value,
+                    reason=change.reason,
+                    opening=change.opening,
+                )
+            )
+
+    def after_fork(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock."""
+        self._announcing = threading.Lock()
