@@ -27,6 +27,7 @@ from resilix import (
     retry,
     timeout,
 )
+from resilix.policies.base import BoundPolicy
 from resilix.testing import virtual_time
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -61,6 +62,18 @@ def test_every_event_and_each_of_its_fields_is_in_the_table() -> None:
         if inspect.isclass(kind) and issubclass(kind, events.Event) and kind not in (events.Event, events.ErrorEvent)
     }
     assert written == there
+
+
+def test_the_kinds_of_policy_an_event_can_carry_are_written_down() -> None:
+    """Those of our policies that tell anything, and the transport of HTTP requests."""
+    source = Path(resilix.__file__).parent
+    told = re.compile(r'(?:hook_failed|refuse_deadline|check_deadline)\(\s*"(\w+)"')
+    by_name = {kind for path in source.rglob("*.py") for kind in told.findall(path.read_text(encoding="utf-8"))}
+    carried = by_name | {str(vars(one)["kind"]) for one in leaves_of(BoundPolicy)} - {"pipeline"}
+    assert carried >= {"breaker", "http"}
+    page = (DOCS / "reference.md").read_text(encoding="utf-8")
+    listed = page.split("All have `policy` (", 1)[1].split(")", 1)[0]
+    assert set(re.findall(r'"(\w+)"', listed)) == carried
 
 
 def test_every_error_and_each_of_its_attributes_is_in_the_table() -> None:
