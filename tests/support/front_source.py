@@ -27,6 +27,7 @@ FLOORS = {
     "resilix.httpx2": 5,
     "resilix.starlette": 5,
     "resilix.asgi": 5,
+    "resilix.prometheus": 5,
     "resilix.wsgi": 5,
     "resilix.demo": 5,
     "resilix.top": 5,

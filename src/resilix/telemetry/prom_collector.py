@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector as BaseCollector
 
-from resilix.telemetry.readings import MOST_NAMES, Family, readings
+from resilix.telemetry.prom_reading import shapes, sound_readings
+from resilix.telemetry.readings import MOST_NAMES, Family
 
 
 class Collector(BaseCollector):
@@ -22,11 +23,11 @@ class Collector(BaseCollector):
 
     def describe(self) -> Iterable[Metric]:
         """Name the families without reading anything."""
-        return [metric_of(family._replace(samples=())) for family in readings(most_names=self._most_names)]
+        return [metric_of(family) for family in shapes()]
 
     def collect(self) -> Iterator[Metric]:
         """Read everything now."""
-        for family in readings(most_names=self._most_names):
+        for family in sound_readings(self._most_names):
             yield metric_of(family)
 
 
