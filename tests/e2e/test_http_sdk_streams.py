@@ -147,7 +147,7 @@ def test_a_stream_that_drips_ends_with_the_deadline(case: Case, server: FaultSer
         with pytest.raises(late(case)):
             asking.rest(stream)
         took = time.monotonic() - began
-    assert 0.35 < took < 0.6
+    assert 0.35 < took < 1.0  # all of it would take 4.5
     assert len(server.seen) == 1
     assert breaker_of(policy, server).snapshot().failures == 1
     assert policy.states()[server.url].bulkhead.in_use == 0

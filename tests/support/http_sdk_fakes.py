@@ -20,7 +20,8 @@ import pytest
 import resilix.httpx
 import resilix.httpx2
 from resilix.testing import FaultServer, steps
-from resilix.testing.fault_steps import Step, Wire, chunk_of, head_of
+from resilix.testing.fault_http import chunk_of, head_of
+from resilix.testing.fault_steps import Step, Wire
 
 PIECES = ("forty", "-", "two")
 """What the model says, as a stream brings it."""
@@ -149,9 +150,9 @@ class Events:
             await wire.send(chunk_of(frame))
         if self.dies:
             await wire.pause(0.05)  # or the reset overtakes what was sent
-            wire.end(reset=True)
+            await wire.end(reset=True)
             return False
-        await wire.send(chunk_of(b""))
+        await wire.send(chunk_of(b""), last=True)
         return True
 
 
