@@ -231,6 +231,25 @@ def test_what_is_refused_is_not_left_unawaited() -> None:
     assert source.calls == []
 
 
+def test_a_refused_task_does_not_go_on_unwatched() -> None:
+    """It runs already when the policy refuses what was handed back, so it is cancelled."""
+    tasks: list[asyncio.Task[None]] = []
+    full = Bulkhead(fresh("full"), limit=1)
+
+    def hand_out() -> asyncio.Task[None]:
+        tasks.append(asyncio.ensure_future(asyncio.sleep(60)))
+        return tasks[0]
+
+    async def main() -> None:
+        awaitable = full(hand_out)()
+        with full.acquire(), pytest.raises(BulkheadFullError):
+            await awaitable
+        await asyncio.sleep(0)
+        assert tasks[0].cancelled()
+
+    asyncio.run(main())
+
+
 def test_results_that_are_no_work_are_handed_through() -> None:
     """Generators, iterators and objects stay what they are."""
     for result in (object(), iter([1]), (one for one in [1]), Script(), type, [1], {"a": 1}, None, b"x"):

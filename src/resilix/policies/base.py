@@ -319,6 +319,7 @@ async def continue_async(
         return await shell(*args, **kwargs)
     finally:
         for refused in first:
-            close = getattr(refused, "close", None)
-            if close is not None:
-                close()
+            # A coroutine that never ran, or a task that runs already and would go on unwatched.
+            end = getattr(refused, "close", None) or getattr(refused, "cancel", None)
+            if end is not None:
+                end()
