@@ -41,6 +41,10 @@ LATE_IMPORTS = {
     ("resilix.testing.driver", "trio"): "optional dependency",
     ("resilix.testing.loops", "trio"): "optional dependency",
     ("resilix.testing.loops", "trio.testing"): "optional dependency",
+    ("resilix.top.command", "rich.live"): "optional dependency",
+    ("resilix.top.view", "rich.console"): "optional dependency",
+    ("resilix.top.view", "rich.table"): "optional dependency",
+    ("resilix.top.view", "rich.text"): "optional dependency",
     ("resilix.demo.command", "resilix.demo.processes"): "optional dependencies",
     ("resilix.demo.command", "resilix.demo.run"): "optional dependencies",
     ("resilix.demo.run", "resilix.demo.picture"): "optional dependency; loading it would disturb the run",
@@ -128,7 +132,7 @@ def test_only_the_runtime_sleeps() -> None:
             if isinstance(node, ast.Attribute) and ast.unparse(node) in ("time.sleep", "asyncio.sleep", "anyio.sleep"):
                 sleepers.add(name)
     tools = {"resilix.testing.crowd", "resilix.testing.conductor"}
-    server = {"resilix.testing.fault_connection", "resilix.testing.fault_server"}
+    server = {"resilix.testing.fault_connection", "resilix.testing.fault_engine"}
     assert sleepers <= {"resilix.runtime"} | tools | server
     assert "resilix.runtime" in sleepers
 

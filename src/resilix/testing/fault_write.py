@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeAlias, cast
 
@@ -68,16 +68,14 @@ def bomb(size: int) -> bytes:
     return b"".join((head, piece * whole, end, tail))
 
 
-def written(owner: str, *first: Any, **given: Any) -> str:
+def written(make: Callable[..., Any], *first: Any, **given: Any) -> str:
     """The call that makes a step, without the options that say what they say anyway, and not longer than a line."""
-    from resilix.testing import steps
-
-    defaults = {name: one.default for name, one in inspect.signature(getattr(steps, owner)).parameters.items()}
+    defaults = {name: one.default for name, one in inspect.signature(make).parameters.items()}
     texts = [_short(value) for value in first]
     for name, value in given.items():
         if value != defaults[name] or defaults[name] is inspect.Parameter.empty:
             texts.append(_short(value) if name in ("at", "events", "data") else f"{name}={_short(value)}")
-    return f"{owner}({', '.join(texts)})"
+    return f"{make.__name__}({', '.join(texts)})"
 
 
 def _short(value: Any) -> str:

@@ -62,7 +62,7 @@ def reply(
         if not keep_alive:
             raise refuse("steps.reply", "silent_close", silent_close, "keep_alive=False closes aloud", "leave one out")
     shown = written(
-        "reply", status, body=body, headers=headers, delay=wait, chunked=chunked, keep_alive=keep_alive,
+        reply, status, body=body, headers=headers, delay=wait, chunked=chunked, keep_alive=keep_alive,
         silent_close=silent_close,
     )  # fmt: skip
     pairs = as_pairs("reply", headers)
@@ -91,7 +91,7 @@ def drip(
     _answer("drip", status, body)
     _count("drip", "size", size)
     wait = options.duration("steps.drip", "every", every, zero="pieces without pauses")
-    shown = written("drip", status, body=body, every=wait, size=size, headers=headers)
+    shown = written(drip, status, body=body, every=wait, size=size, headers=headers)
     return Reply(status, body, as_pairs("drip", headers), piece=size, every=wait, shown=shown)
 
 
@@ -113,7 +113,7 @@ def drip_head(status: int = 200, body: bytes = b"", *, every: float = 0.05, head
     """
     _answer("drip_head", status, body)
     wait = options.duration("steps.drip_head", "every", every, zero="bytes without pauses")
-    shown = written("drip_head", status, body=body, every=wait, headers=headers)
+    shown = written(drip_head, status, body=body, every=wait, headers=headers)
     return Reply(status, body, as_pairs("drip_head", headers), head_every=wait, shown=shown)
 
 
@@ -165,7 +165,7 @@ def bad_chunk(status: int = 200) -> Step:
     """
     _answer("bad_chunk", status, b"body")
     data = head_of(status, CHUNKED) + chunk_of(b"fine") + b"nonsense\r\nmore\r\n"
-    return Raw(data, shown=written("bad_chunk", status))
+    return Raw(data, shown=written(bad_chunk, status))
 
 
 def garbage() -> Step:
@@ -175,7 +175,7 @@ def garbage() -> Step:
 
         steps.garbage()
     """
-    return Raw(b"\x16\x03\x01 this is not HTTP\r\n\r\n", shown=written("garbage"))
+    return Raw(b"\x16\x03\x01 this is not HTTP\r\n\r\n", shown=written(garbage))
 
 
 def raw(data: bytes, *, keep_alive: bool = False) -> Step:
@@ -194,7 +194,7 @@ def raw(data: bytes, *, keep_alive: bool = False) -> Step:
     """
     _bytes("raw", "data", data)
     options.flag("steps.raw", "keep_alive", keep_alive)
-    return Raw(data, keep_alive, shown=written("raw", data=data, keep_alive=keep_alive))
+    return Raw(data, keep_alive, shown=written(raw, data=data, keep_alive=keep_alive))
 
 
 def endless(status: int = 200, *, chunk: int = 65536) -> Step:
@@ -213,7 +213,7 @@ def endless(status: int = 200, *, chunk: int = 65536) -> Step:
     """
     _answer("endless", status, b"body")
     _count("endless", "chunk", chunk)
-    return Endless(status, chunk, shown=written("endless", status, chunk=chunk))
+    return Endless(status, chunk, shown=written(endless, status, chunk=chunk))
 
 
 def gzip_bomb(status: int = 200, size: int = 10**9) -> Step:
@@ -232,7 +232,7 @@ def gzip_bomb(status: int = 200, size: int = 10**9) -> Step:
     """
     _answer("gzip_bomb", status, b"body")
     _count("gzip_bomb", "size", size)
-    shown = written("gzip_bomb", status, size=size)
+    shown = written(gzip_bomb, status, size=size)
     return Reply(status, bomb(size), (("Content-Encoding", "gzip"),), shown=shown)
 
 
@@ -243,7 +243,7 @@ def hang() -> Step:
 
         steps.hang()
     """
-    return Hang(shown=written("hang"))
+    return Hang(shown=written(hang))
 
 
 def sse(events: Iterable[str], *, every: float = 0.0) -> Step:
@@ -268,7 +268,7 @@ def sse(events: Iterable[str], *, every: float = 0.0) -> Step:
             raise refuse("steps.sse", "events", event, "what an event says is text", 'write events=["one", "[DONE]"]')
     wait = options.duration("steps.sse", "every", every, zero="events without pauses")
     frames = ["".join(f"data: {line}\n" for line in event.split("\n")) + "\n" for event in said]
-    return Events(tuple(frame.encode() for frame in frames), wait, shown=written("sse", events=said, every=wait))
+    return Events(tuple(frame.encode() for frame in frames), wait, shown=written(sse, events=said, every=wait))
 
 
 def _cut(owner: str, hard: bool, at: At, status: int, body: bytes, chunked: bool) -> Step:
@@ -278,7 +278,7 @@ def _cut(owner: str, hard: bool, at: At, status: int, body: bytes, chunked: bool
     options.flag(f"steps.{owner}", "chunked", chunked)
     if at == "mid_body" and len(body) < 2:
         raise refuse(f"steps.{owner}", "body", body, "it has no middle to cut it at", 'write body=b"x" * 64')
-    shown = written(owner, at=at, status=status, body=body, chunked=chunked)
+    shown = written(reset if hard else close, at=at, status=status, body=body, chunked=chunked)
     return Cut(at, hard, status, body, chunked, shown=shown)
 
 
