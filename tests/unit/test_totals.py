@@ -115,11 +115,8 @@ def test_transitions_are_counted_with_nobody_listening() -> None:
     assert breaker.transitions == {("closed", "open"): 2, ("open", "half_open"): 2, ("half_open", "closed"): 2}
 
 
-def test_verbs_are_counted_with_nobody_listening(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verbs_are_counted_with_nobody_listening() -> None:
     """Retries by what failed, giving up by its reason, timeouts, fallbacks, and refusals for want of time."""
-    # Other tests may have used up the labels that are told apart.
-    monkeypatch.setattr(TALLY, "_labels", set())
-    monkeypatch.setattr(TALLY, "_counts", {})
 
     def of_totals() -> None:
         raise ConnectionError
