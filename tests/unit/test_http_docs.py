@@ -147,7 +147,18 @@ def test_what_the_page_names_is_there() -> None:
     assert re.findall(r"^\d+\. \[(.+)\]\(#", TEXT, flags=re.MULTILINE) == headings
 
 
-FOREIGN = {"extensions", "content", "data", "json", "files", "timeout", "http_client", "max_retries", "retry"}
+FOREIGN = {
+    "extensions",
+    "content",
+    "data",
+    "json",
+    "files",
+    "timeout",
+    "http_client",
+    "max_retries",
+    "extra_headers",
+    "retry",
+}
 """Options of the libraries, of SDKs, and of a Ruling."""
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, flags=re.MULTILINE | re.DOTALL)
 
