@@ -14,6 +14,7 @@ from resilix.testing.fault_http import (
     LONGEST_LINE,
     BadRequestError,
     Head,
+    check_start,
     head_of,
     read_chunk_length,
     read_head,
@@ -23,6 +24,9 @@ from resilix.testing.fault_steps import Cut, Step
 
 LINGER: Final = 0.5
 """Seconds a connection that was ended with FIN is still read: the system turns an unread rest into RST."""
+HEAD_END: Final = b"\r\n\r\n"
+AHEAD: Final = 1 << 20
+"""Bytes that are read before somebody wants them; then the client has to wait, as with any server that is stuck."""
 
 
 class GoneError(Exception):
@@ -46,6 +50,10 @@ class Host(Protocol):
 
     def arrived(self, head: Head, connection: int, at: float) -> tuple[Record, Step]:
         """A head has been read: count it and say what answers it."""
+        ...
+
+    def failed(self, error: Exception) -> None:
+        """A step raised."""
         ...
 
     async def flowing(self) -> None:
@@ -91,6 +99,8 @@ class Connection(asyncio.Protocol):
         if not self._deaf:
             self._buffer += data
             self._news.set()
+            if len(self._buffer) > AHEAD:
+                self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         """The client will send no more: it counts as gone."""
@@ -155,6 +165,7 @@ class Connection(asyncio.Protocol):
             return
         self._transport.write_eof()
         self._deaf = True
+        self._transport.resume_reading()
         await self.pause(LINGER)
 
     def close_when_idle(self, seconds: float) -> None:
@@ -179,6 +190,8 @@ class Connection(asyncio.Protocol):
             await self._refuse(str(error))
         except GoneError:
             pass
+        except Exception as error:  # a step of the user's own has a bug
+            self._host.failed(error)
         finally:
             self._transport.close()
 
@@ -187,7 +200,10 @@ class Connection(asyncio.Protocol):
         if not await self._begins():
             return False
         self._record = None
-        head = read_head(await self._until(b"\r\n\r\n", LONGEST_HEAD))
+        while HEAD_END not in self._buffer and len(self._buffer) <= LONGEST_HEAD:
+            check_start(self._buffer)
+            await self._more()
+        head = read_head(await self._until(HEAD_END, LONGEST_HEAD))
         record, step = self._host.arrived(head, self.number, time.monotonic())
         self._record = record
         if not (isinstance(step, Cut) and step.at == "request"):
@@ -244,10 +260,10 @@ class Connection(asyncio.Protocol):
             left -= len(data)
 
     async def _until(self, mark: bytes, most: int) -> bytes:
-        while (index := self._buffer.find(mark)) < 0:
-            if len(self._buffer) > most:
-                raise BadRequestError(f"more than {most} bytes without an end")
+        while (index := self._buffer.find(mark)) < 0 and len(self._buffer) <= most:
             await self._more()
+        if not 0 <= index <= most:
+            raise BadRequestError(f"more than {most} bytes without an end")
         data = bytes(self._buffer[:index])
         del self._buffer[: index + len(mark)]
         return data
@@ -256,4 +272,5 @@ class Connection(asyncio.Protocol):
         if self._gone.is_set():
             raise GoneError
         self._news.clear()
+        self._transport.resume_reading()
         await self._news.wait()

@@ -28,11 +28,12 @@ class Engine:
         port: Where it listens.
     """
 
-    def __init__(self, host: str, port: int, plan: Plan, records: Records) -> None:
+    def __init__(self, host: str, port: int, plan: Plan, records: Records, name: str) -> None:
         self.port = port
         self.accepted = 0
         self.open: set[Connection] = set()
         self._host, self._plan, self._records = host, plan, records
+        self._name = f"resilix-fault-server-{name}"
         self._loop: asyncio.AbstractEventLoop
         self._going: asyncio.Event
         self._over: asyncio.Event
@@ -51,7 +52,7 @@ class Engine:
             OSError: The port is taken, or the address is not this machine's.
         """
         ready: Future[None] = Future()
-        self._thread = threading.Thread(target=self._run, args=(ready,), name="resilix-fault-server", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(ready,), name=self._name, daemon=True)
         self._thread.start()
         try:
             ready.result()
@@ -174,6 +175,12 @@ class Engine:
         record.answered_by(repr(step))
         return record, step
 
+    def failed(self, error: Exception) -> None:
+        """A step raised."""
+        self._plan.errors.append(error)
+
     async def flowing(self) -> None:
-        """Wait while the server is stalled."""
+        """Wait for what functions in scripts began, and while the server is stalled."""
+        while self._errands:
+            await asyncio.wait(self._errands)
         await self._going.wait()

@@ -19,6 +19,7 @@ REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.([01
 NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 LENGTH = re.compile(r"[0-9]{1,15}")
+START = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]")
 CHUNK = re.compile(rb"([0-9A-Fa-f]{1,12})[ \t]*(?:;.*)?")
 
 Pairs = tuple[tuple[str, str], ...]
@@ -79,6 +80,18 @@ def read_head(text: bytes) -> Head:
     if minor == 1 and sum(name.lower() == "host" for name, _ in pairs) != 1:
         raise BadRequestError("a request of HTTP/1.1 has exactly one Host (RFC 9112, section 3.2)")
     return Head(line[1].decode(), line[2].decode(), minor, pairs, headers, _length(headers, minor))
+
+
+def check_start(data: bytes | bytearray) -> None:
+    """Look at a head of which the end has not come: there are mistakes whose end will never come.
+
+    Raises:
+        BadRequestError: It is TLS or another protocol, or its lines do not end with CR and LF.
+    """
+    if data and not START.match(data):
+        raise BadRequestError(f"no HTTP: {bytes(data[:8])!r}; this server speaks http://, without TLS")
+    if b"\n\n" in data:
+        raise BadRequestError("lines of a head end with CR and LF (RFC 9112, section 2.2)")
 
 
 def _pair(line: bytes) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
+from resilix.core import options
 from resilix.core.options import refuse
 from resilix.errors import ConfigurationError
 from resilix.testing.fault_record import Record, Seen
@@ -27,21 +28,22 @@ class Plan:
 
     Attributes:
         default: What answers when nothing else is scripted.
-        errors: What functions in scripts raised.
+        errors: What functions in scripts raised, and steps of the user's own.
     """
 
     def __init__(self) -> None:
         self.default: Scripted = reply(200)
-        self.errors: list[Exception] = []
+        self.errors: list[BaseException] = []
         self._lock = threading.Lock()
-        self._scripts: defaultdict[str, deque[Scripted]] = defaultdict(deque)
+        self._scripts: defaultdict[str, deque[tuple[Scripted, bool]]] = defaultdict(deque)
         self._always: dict[str, Scripted] = {}
         self._first: deque[Step] = deque()
 
-    def script(self, path: str, steps: tuple[Scripted, ...]) -> None:
-        """Add steps for a path."""
+    def script(self, path: str, steps: tuple[Scripted, ...], *, repeat: bool) -> None:
+        """Add steps for a path, for once or again and again."""
+        again = options.flag("FaultServer.script", "repeat", repeat)
         path = _path("script", path)
-        checked = [entry("script", step) for step in steps]
+        checked = [(entry("script", step), again) for step in steps]
         with self._lock:
             self._scripts[path].extend(checked)
 
@@ -74,10 +76,15 @@ class Plan:
         """Take what answers a request."""
         with self._lock:
             script = self._scripts.get(record.path)
-            chosen = script.popleft() if script else self._always.get(record.path, self.default)
+            if script:
+                chosen, again = script.popleft()
+                if again:
+                    script.append((chosen, again))
+            else:
+                chosen = self._always.get(record.path, self.default)
         try:
             return _on_path("script", _step("script", chosen(record.seen()) if callable(chosen) else chosen))
-        except Exception as error:
+        except BaseException as error:  # pytest.fail() and SystemExit too: here they would end the server's thread
             self.errors.append(error)
             return reply(500, f"{type(error).__name__}: {error}\n".encode())
 

@@ -36,14 +36,16 @@ class FaultServer:
     Args:
         host: The IP address to listen on.
         port: 0 for a free one.
+        name: Of its thread, to tell servers apart where threads are listed.
 
     Raises:
-        ConfigurationError: ``host`` is no IP address, ``port`` no port.
+        ConfigurationError: ``host`` is no IP address, ``port`` no port, or ``name`` is empty.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, name: str = "faults") -> None:
         self._host, self._family = host, _family(host)
         self._wanted = options.whole("FaultServer", "port", port, least=0, most=65535, why="it is a TCP port")
+        self._name = options.name_of("FaultServer", name)
         self._plan = Plan()
         self._records = Records()
         self._lock = threading.Lock()
@@ -63,7 +65,7 @@ class FaultServer:
         with self._lock:
             if self._engine is not None:
                 raise RuntimeError("FaultServer.start(): it runs already; use one object for each server")
-            engine = Engine(self._host, self._wanted, self._plan, self._records)
+            engine = Engine(self._host, self._wanted, self._plan, self._records, self._name)
             engine.start()
             self._engine = self._last = engine
         return self
@@ -153,7 +155,7 @@ class FaultServer:
     def default(self, step: Scripted) -> None:
         self._plan.default = entry("default", step)
 
-    def script(self, path: str, *steps: Scripted) -> None:
+    def script(self, path: str, *steps: Scripted, repeat: bool = False) -> None:
         """Add steps for a path: one for each request, then ``always`` or the default answers again.
 
         Example::
@@ -162,12 +164,14 @@ class FaultServer:
 
         Args:
             path: Without a query.
-            steps: Statuses, steps, or functions of the request that give one.
+            steps: Statuses, steps, or functions of the request that give one. They come after what is left of earlier
+                scripts of the path.
+            repeat: These steps begin again when they are used up, so that the default never answers.
 
         Raises:
             ConfigurationError: The path is none, or a step is none.
         """
-        self._plan.script(path, steps)
+        self._plan.script(path, steps, repeat=repeat)
 
     def always(self, path: str, step: Scripted) -> None:
         """Answer every request for a path in one way, once its script is used up.
@@ -248,8 +252,8 @@ class FaultServer:
         return tuple(record.seen() for record in records)
 
     @property
-    def errors(self) -> tuple[Exception, ...]:
-        """What functions in scripts raised; such a request is answered with 500."""
+    def errors(self) -> tuple[BaseException, ...]:
+        """What functions in scripts raised (such a request is answered with 500), and steps of your own."""
         return tuple(self._plan.errors)
 
     @property
