@@ -137,8 +137,8 @@ class Call:
 
     def prepared(self) -> Any:
         """The request as the next attempt sends it: the caller's with other extensions, or a copy with more headers."""
-        self.body = None
-        self._ruled = None
+        if self.attempts:
+            self.body = self._ruled = None
         conduct = self.conduct
         now = SYSTEM.now()
         moment = now + conduct.attempt_timeout

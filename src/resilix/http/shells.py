@@ -54,16 +54,17 @@ def shells_of(policies: Sequence[Policy[Any]], conduct: Conduct, label: str) -> 
     for index in range(len(flat) - 1, -1, -1):
         retried = any(kind_of(one) == "retry" for one in flat[:index])
         sync, awaited = (
-            target.around(_around(flat[index], target, label, total=not retried), flat[index])
+            target.around(_around(flat[index], target, conduct, label, total=not retried), flat[index])
             for target in (sync, awaited)
         )
     return sync.fn, awaited.fn
 
 
-def _around(policy: Any, target: Target, label: str, *, total: bool) -> Any:
+def _around(policy: Any, target: Target, conduct: Conduct, label: str, *, total: bool) -> Any:
     kind, fn, is_async = kind_of(policy), target.fn, target.is_async
     if kind == "breaker":
-        return _breaker_async(policy, fn) if is_async else _breaker(policy, fn)
+        quick = conduct.decides and conduct.classify is None
+        return _breaker_async(policy, fn, quick=quick) if is_async else _breaker(policy, fn, quick=quick)
     if kind == "bulkhead":
         return _bulkhead_async(policy, fn, label) if is_async else _bulkhead(policy, fn, label)
     if kind == "timeout":
@@ -93,7 +94,7 @@ def _narrowed_async(fn: AsyncShell) -> AsyncShell:
 # -- breaker -------------------------------------------------------------------------------------------------------
 
 
-def _breaker(breaker: CircuitBreaker, fn: Shell) -> Shell:
+def _breaker(breaker: CircuitBreaker, fn: Shell, *, quick: bool) -> Shell:
     def held(call: Call) -> Any:
         proof = breaker._begin()
         try:
@@ -101,13 +102,16 @@ def _breaker(breaker: CircuitBreaker, fn: Shell) -> Shell:
         except BaseException as error:
             _conclude(breaker, call, proof, error, None)
             raise
-        _conclude(breaker, call, proof, None, response)
+        if quick and call.body is None and response.status_code < FIRST_JUDGED:
+            breaker._end(proof, Verdict.SUCCESS)
+        else:
+            _conclude(breaker, call, proof, None, response)
         return response
 
     return held
 
 
-def _breaker_async(breaker: CircuitBreaker, fn: AsyncShell) -> AsyncShell:
+def _breaker_async(breaker: CircuitBreaker, fn: AsyncShell, *, quick: bool) -> AsyncShell:
     async def held(call: Call) -> Any:
         proof = breaker._begin()
         try:
@@ -115,7 +119,10 @@ def _breaker_async(breaker: CircuitBreaker, fn: AsyncShell) -> AsyncShell:
         except BaseException as error:
             _conclude(breaker, call, proof, error, None)
             raise
-        _conclude(breaker, call, proof, None, response)
+        if quick and call.body is None and response.status_code < FIRST_JUDGED:
+            breaker._end(proof, Verdict.SUCCESS)
+        else:
+            _conclude(breaker, call, proof, None, response)
         return response
 
     return held
