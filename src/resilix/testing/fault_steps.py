@@ -83,7 +83,7 @@ class Reply(Shown):
     """Made by :func:`reply`, :func:`drip`, :func:`drip_head` and :func:`gzip_bomb`.
 
     ``piece`` is the number of bytes sent at once; ``every`` the seconds before each piece, ``head_every`` those
-    between the bytes of the head.
+    between the bytes of the head; ``early`` are the informational answers.
     """
 
     status: int
@@ -96,6 +96,7 @@ class Reply(Shown):
     piece: int | None = None
     every: float = 0.0
     head_every: float | None = None
+    early: bytes = b""
 
     def head(self) -> bytes:
         """The head as it goes out. A length that the script gives stands, right or wrong."""
@@ -125,7 +126,8 @@ class Reply(Shown):
                 *((None, one) for one in pieces),
             ]
         if self.piece is None:
-            return [(self.delay or None, b"".join((head, *pieces)))]
+            early: list[Part] = [(None, self.early)] if self.early else []
+            return [*early, (self.delay or None, b"".join((head, *pieces)))]
         return [(None, head), *((self.every, one) for one in pieces)]
 
     async def play(self, wire: Wire, *, head_only: bool) -> bool:

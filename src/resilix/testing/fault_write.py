@@ -9,9 +9,10 @@ from functools import lru_cache
 from typing import Any, Final, TypeAlias, cast
 
 from resilix.core.options import refuse
-from resilix.testing.fault_http import CONTROL, NAME, Pairs
+from resilix.testing.fault_http import CONTROL, NAME, Pairs, head_of
 
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
+Informational: TypeAlias = Iterable[int | tuple[int, Headers]]
 
 ZEROS: Final = 1 << 20
 SHOWN: Final = 40
@@ -38,6 +39,25 @@ def as_pairs(owner: str, headers: Headers | None) -> Pairs:
         if not NAME.fullmatch(_bytes(name)) or not _bytes(value + " ") or CONTROL.search(_bytes(value)):
             raise refuse(f"steps.{owner}", "headers", headers, f"{name!r}: {value!r} cannot stand in a head", hint)
     return tuple(pairs)
+
+
+def as_heads(owner: str, informational: Informational | None) -> bytes:
+    """Read informational answers as a script gives them, and give them as they go out.
+
+    Raises:
+        ConfigurationError: One is no answer before the answer (RFC 9110, section 15.2), or 101, which ends HTTP.
+    """
+    heads: list[bytes] = []
+    given: Any = () if informational is None else informational
+    why, hint = "it lists statuses of 100 to 199 without 101, alone or with headers", "write informational=[103]"
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise refuse(f"steps.{owner}", "informational", given, why, hint)
+    for one in given:
+        status, headers = one if isinstance(one, tuple) and len(one) == 2 else (one, None)
+        if isinstance(status, bool) or not isinstance(status, int) or not 100 <= status <= 199 or status == 101:
+            raise refuse(f"steps.{owner}", "informational", one, why, hint)
+        heads.append(head_of(status, as_pairs(owner, headers)))
+    return b"".join(heads)
 
 
 def _bytes(text: str) -> bytes:

@@ -16,7 +16,7 @@ from resilix.core import options
 from resilix.core.options import refuse
 from resilix.testing.fault_http import bodiless, chunk_of, head_of
 from resilix.testing.fault_steps import CHUNKED, PLACES, At, Cut, Endless, Events, Hang, Raw, Reply, Step
-from resilix.testing.fault_write import Headers, as_pairs, bomb, written
+from resilix.testing.fault_write import Headers, Informational, as_heads, as_pairs, bomb, written
 
 __all__ = [
     "bad_chunk", "close", "drip", "drip_head", "endless", "garbage", "gzip_bomb", "hang", "raw", "reply", "reset",
@@ -33,6 +33,7 @@ def reply(
     chunked: bool = False,
     keep_alive: bool = True,
     silent_close: float | None = None,
+    informational: Informational | None = None,
 ) -> Step:
     """A whole answer.
 
@@ -49,6 +50,8 @@ def reply(
         keep_alive: Keep the connection; otherwise it says so and closes.
         silent_close: Seconds without another request after which the connection, though kept, is closed without a
             word; 0 closes it right after the reply, ``None`` never.
+        informational: Answers before the answer and its delay: statuses (``[102]``), or with headers
+            (``[(103, {"Link": "</a.css>"})]``).
 
     Raises:
         ConfigurationError: An option cannot mean anything sensible.
@@ -61,12 +64,13 @@ def reply(
         silent_close = options.duration("steps.reply", "silent_close", silent_close, zero="right after the reply")
         if not keep_alive:
             raise refuse("steps.reply", "silent_close", silent_close, "keep_alive=False closes aloud", "leave one out")
+    early = as_heads("reply", informational)
     shown = written(
         reply, status, body=body, headers=headers, delay=wait, chunked=chunked, keep_alive=keep_alive,
-        silent_close=silent_close,
+        silent_close=silent_close, informational=informational,
     )  # fmt: skip
     pairs = as_pairs("reply", headers)
-    return Reply(status, body, pairs, wait, chunked, keep_alive, silent_close, shown=shown)
+    return Reply(status, body, pairs, wait, chunked, keep_alive, silent_close, early=early, shown=shown)
 
 
 def drip(
