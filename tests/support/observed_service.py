@@ -15,10 +15,10 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import httpx2
-from resilix.prometheus import timed
 
 from resilix import Bulkhead, CircuitBreaker, RejectedError, RetryBudget, deadline, events, fallback, retry, timeout
 from resilix.httpx2 import Client, standard
+from resilix.prometheus import timed
 from resilix.testing import FaultServer, steps
 from resilix.wsgi import app
 
