@@ -18,7 +18,7 @@ from tests.support.fault_client import RawClient
 
 from resilix import ConfigurationError
 from resilix.testing import FaultServer, steps
-from resilix.testing.fault_steps import At
+from resilix.testing.fault_steps import At, Step
 
 
 def gone(server: FaultServer) -> bool:
@@ -85,7 +85,7 @@ def test_a_function_in_a_script_sees_the_request(server: FaultServer) -> None:
         (steps.sse(["one", "two\nlines"]), b"b\r\ndata: one\n\n\r\n17\r\ndata: two\ndata: lines\n\n\r\n0\r\n\r\n"),
     ],
 )
-def test_chunked_bodies_end_with_the_last_chunk(server: FaultServer, step: steps.Step, body: bytes) -> None:
+def test_chunked_bodies_end_with_the_last_chunk(server: FaultServer, step: Step, body: bytes) -> None:
     """The connection is kept: another request is answered on it."""
     server.script("/a", step)
     with RawClient(server) as client:
@@ -171,13 +171,19 @@ def test_a_chunked_body_can_be_cut_before_its_end(server: FaultServer) -> None:
         assert client.rest() == (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", "FIN")
 
 
+def first_end(server: FaultServer) -> str:
+    """How a new connection ends; a reset may be there before connect() has returned."""
+    try:
+        with RawClient(server) as client:
+            return client.rest()[1]
+    except ConnectionResetError:
+        return "RST"
+
+
 def test_next_connections_are_cut_before_anything_is_read(server: FaultServer) -> None:
     """As many as were asked for, whatever they would have asked; then all is well."""
     server.next_connections(steps.reset("connect"), steps.close("connect"))
-    ends = []
-    for _ in range(2):
-        with RawClient(server) as client:
-            ends.append(client.rest()[1])
+    ends = [first_end(server), first_end(server)]
     with RawClient(server) as client:
         client.ask("/a")
         assert client.reply()[0].startswith(b"HTTP/1.1 200 ")

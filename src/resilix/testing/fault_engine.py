@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Final
 
 from resilix.testing.fault_connection import Connection
+from resilix.testing.fault_door import Door
 from resilix.testing.fault_http import Head
 from resilix.testing.fault_plan import Plan
 from resilix.testing.fault_record import Record, Records
@@ -16,7 +18,10 @@ from resilix.testing.fault_steps import Step
 
 PATIENCE: Final = 5.0
 """Seconds the thread has to react; only a function in a script that blocks can make it take so long."""
-BACKLOG: Final = 1024
+TURNS: Final = 5
+"""Of the loop, until what the system has received already is accounted for: poll, read, wake, act, close."""
+GLANCE: Final = 0.5
+"""Seconds that who asks what was seen waits for those turns at most."""
 
 
 class Engine:
@@ -25,25 +30,29 @@ class Engine:
     Attributes:
         accepted: Connections accepted.
         open: Connections open now.
-        port: Where it listens.
     """
 
     def __init__(self, host: str, port: int, plan: Plan, records: Records, name: str) -> None:
-        self.port = port
         self.accepted = 0
         self.open: set[Connection] = set()
-        self._host, self._plan, self._records = host, plan, records
+        self._door = Door(host, port, self._enter)
+        self._plan, self._records = plan, records
         self._name = f"resilix-fault-server-{name}"
         self._loop: asyncio.AbstractEventLoop
         self._going: asyncio.Event
         self._over: asyncio.Event
         self._empty: asyncio.Event
         self._alarm: asyncio.TimerHandle | None = None
-        self._listener: asyncio.Server | None = None
         self._errands: set[asyncio.Task[None]] = set()
+        self._greetings: set[asyncio.Task[None]] = set()
         self._thread: threading.Thread
 
     # -- from any thread -----------------------------------------------------------------------------------
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._door.port
 
     def start(self) -> None:
         """Start the thread and wait until it listens.
@@ -75,14 +84,30 @@ class Engine:
     def call(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Have something done and wait for it; a function in a script has it done right after it."""
         if self.inside:
-            errand = self._loop.create_task(work())
-            self._errands.add(errand)
-            errand.add_done_callback(self._errands.discard)
+            self._begin(work(), self._errands)
             return
         try:
             asyncio.run_coroutine_threadsafe(work(), self._loop).result(PATIENCE)
         except TimeoutError:
             raise RuntimeError("this FaultServer does not react: a function in a script blocks its thread") from None
+
+    def settle(self) -> None:
+        """Wait until what clients have sent or closed by now is accounted for."""
+        if self.inside:
+            return
+        done = threading.Event()
+
+        def turn(left: int) -> None:
+            if left:
+                self._loop.call_soon(turn, left - 1)
+            else:
+                done.set()
+
+        try:
+            self._loop.call_soon_threadsafe(turn, TURNS)
+        except RuntimeError:  # it has been stopped meanwhile
+            return
+        done.wait(GLANCE)
 
     # -- life ----------------------------------------------------------------------------------------------
 
@@ -103,31 +128,43 @@ class Engine:
         await self.listen()
         ready.set_result(None)
         await self._over.wait()
-        await self.refuse()
-        rest = asyncio.all_tasks() - {asyncio.current_task()}
-        if rest:  # connections that were just being accepted, and what functions in scripts began
-            await asyncio.wait(rest)
-        await self._empty.wait()
+        if self._errands:
+            await asyncio.wait(self._errands)
+        self._door.shut(reserve=False)
+        await self._end()
 
     async def listen(self) -> None:
         """Listen on the port; the first time, on any free one."""
-        if self._listener is None:
-            self._listener = await self._loop.create_server(self._connection, self._host, self.port, backlog=BACKLOG)
-            self.port = self._listener.sockets[0].getsockname()[1]
-
-    def _connection(self) -> Connection:
-        return Connection(self)
+        self._door.listen()
 
     async def refuse(self) -> None:
         """Listen no more and end every connection, whatever it waits for."""
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.close()
+        self._door.shut(reserve=True)
+        await self._end()
+
+    async def _end(self) -> None:
+        if self._greetings:
+            await asyncio.wait(self._greetings)
         for connection in list(self.open):
             if connection.task is not None:
                 connection.task.cancel()
             connection.drop()
         await self._empty.wait()
+
+    def _enter(self, accepted: socket.socket) -> None:
+        self._begin(self._greet(accepted), self._greetings)
+
+    async def _greet(self, accepted: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: Connection(self), accepted)
+        except BaseException:
+            accepted.close()
+            raise
+
+    def _begin(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
+        task = self._loop.create_task(work)
+        among.add(task)
+        task.add_done_callback(among.discard)
 
     async def stall(self, seconds: float | None) -> None:
         """Answer nothing from now on."""
@@ -143,16 +180,13 @@ class Engine:
             self._alarm = None
         self._going.set()
 
-    async def nothing(self) -> None:
-        """Be done once what was under way in the loop is done."""
-
     # -- for its connections -------------------------------------------------------------------------------
 
     def opened(self, connection: Connection) -> bool:
-        """A connection came. Whether it may stay: some were still being accepted when listening ended."""
+        """A connection came. Whether it may stay: some were just being accepted when listening ended."""
         self.open.add(connection)
         self._empty.clear()
-        if self._listener is None:
+        if not self._door.open:
             return False
         self.accepted += 1
         connection.number = self.accepted

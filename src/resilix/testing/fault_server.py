@@ -246,10 +246,14 @@ class FaultServer:
         return self._copies(request_id)
 
     def _copies(self, request_id: str | None) -> tuple[Seen, ...]:
-        records, engine = self._records.some(request_id), self._engine
-        if engine is not None and not engine.inside and any(record.finishing for record in records):
-            engine.call(engine.nothing)  # the client may have read what the loop is about to note down as sent
-        return tuple(record.seen() for record in records)
+        self._settled()
+        return tuple(record.seen() for record in self._records.some(request_id))
+
+    def _settled(self) -> Engine | None:
+        """The engine that runs or ran last, once what clients have done by now is accounted for."""
+        if self._engine is not None:
+            self._engine.settle()
+        return self._last
 
     @property
     def errors(self) -> tuple[BaseException, ...]:
@@ -259,12 +263,14 @@ class FaultServer:
     @property
     def connections(self) -> int:
         """Connections accepted since it was started."""
-        return 0 if self._last is None else self._last.accepted
+        engine = self._settled()
+        return 0 if engine is None else engine.accepted
 
     @property
     def open_connections(self) -> int:
-        """Connections open now. One that the client has closed counts until the server has noticed it."""
-        return 0 if self._last is None else len(self._last.open)
+        """Connections open now."""
+        engine = self._settled()
+        return 0 if engine is None else len(engine.open)
 
 
 def _family(host: Any) -> socket.AddressFamily:
