@@ -25,7 +25,7 @@ def a_server() -> Iterator[FaultServer]:
     before = threading.active_count()
     with FaultServer() as server:
         yield server
-    assert threading.active_count() == before
+    assert threading.active_count() <= before, "worker threads of other tests may have ended meanwhile"
 
 
 def standard(lane: Lane, **options: Any) -> Any:
