@@ -23,7 +23,7 @@ def storm(port: int) -> Iterator[None]:
 
     def connect() -> None:
         while not over.is_set():
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as one:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.1) as one:
                 one.sendall(b"GET /storm HTTP/1.1\r\nHost: faults\r\n\r\n")
 
     threads = [threading.Thread(target=connect) for _ in range(4)]

@@ -97,14 +97,16 @@ class Engine:
             return
         done = threading.Event()
 
-        def turn(left: int) -> None:
+        def turn(left: int, accepted: int) -> None:
+            if accepted != self.accepted:  # more may wait to be accepted than fit in one turn
+                left = TURNS
             if left:
-                self._loop.call_soon(turn, left - 1)
+                self._loop.call_soon(turn, left - 1, self.accepted)
             else:
                 done.set()
 
         try:
-            self._loop.call_soon_threadsafe(turn, TURNS)
+            self._loop.call_soon_threadsafe(turn, TURNS, self.accepted)
         except RuntimeError:  # it has been stopped meanwhile
             return
         done.wait(GLANCE)
