@@ -26,6 +26,7 @@ FLOORS = {
     "resilix.httpx": 5,
     "resilix.httpx2": 5,
     "resilix.starlette": 5,
+    "resilix.opentelemetry": 5,
     "resilix.asgi": 5,
     "resilix.prometheus": 5,
     "resilix.wsgi": 5,

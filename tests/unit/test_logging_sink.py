@@ -91,7 +91,7 @@ def test_a_retry(sink: Sink) -> None:
         "resilix_policy": "retry",
         "resilix_name": "quotes",
         "resilix_attempt": 2,
-        "resilix_wait_seconds": 1.5,
+        "resilix_wait_s": 1.5,
         "resilix_error_type": "ConnectionError",
     }
     assert [record.getMessage() for record in sink.records] == [
@@ -132,8 +132,8 @@ def test_a_breaker(sink: Sink) -> None:
         "resilix_opening": 1,
     }
     assert sink.records[1].getMessage() == f"breaker {quotes.name!r} went from closed to open: consecutive failures"
-    assert (refused["resilix_kind"], refused["resilix_retry_after_seconds"]) == ("circuit_open", 30.0)
-    assert probe["resilix_lease_seconds"] == 60.0
+    assert (refused["resilix_kind"], refused["resilix_retry_after_s"]) == ("circuit_open", 30.0)
+    assert probe["resilix_lease_s"] == 60.0
 
 
 def test_a_person_taking_over(sink: Sink) -> None:
@@ -176,9 +176,9 @@ def test_timeouts_bulkheads_fallbacks_deadlines(sink: Sink) -> None:
         ("DEBUG", "fallback_served"),
         ("DEBUG", "call_refused"),
     ]
-    assert extra(sink.records[0])["resilix_limit_seconds"] == 2.5
+    assert extra(sink.records[0])["resilix_limit_s"] == 2.5
     assert extra(sink.records[1])["resilix_abandoned"] is True
-    assert "resilix_retry_after_seconds" not in extra(sink.records[3])
+    assert "resilix_retry_after_s" not in extra(sink.records[3])
 
 
 def test_broken_code_of_yours(sink: Sink, caplog: pytest.LogCaptureFixture) -> None:
@@ -228,16 +228,21 @@ def test_every_kind_of_event_has_a_record_of_its_own() -> None:
     """A new kind of event has to be given a level and a sentence."""
     kinds = {value for value in vars(events).values() if isinstance(value, type) and issubclass(value, events.Event)}
     kinds -= {events.Event, events.ErrorEvent}
-    assert set(logs.RECORDS) == kinds
+    assert set(logs.LINES) == kinds
 
 
 def test_the_facts_are_plain_values_that_any_log_processor_takes(sink: Sink) -> None:
     """JSON, and never an attribute that a record has already."""
     before = set(vars(logging.makeLogRecord({})))
-    for kind in logs.RECORDS:
+    for kind in logs.LINES:
         fields = {field.name: 1.5 if "float" in str(field.type) else 1 for field in dataclasses.fields(kind)}
-        events.HUB.emit(kind(**{**fields, "policy": "p", "name": "n"} | ({"error": None} if "error" in fields else {})))
-    assert len(sink.records) == len(logs.RECORDS)
+        events.HUB.emit(
+            kind(
+                **{**fields, "policy": "p", "name": "n"}
+                | ({"error": None, "attributes": {}} if "error" in fields else {})
+            )
+        )
+    assert len(sink.records) == len(logs.LINES)
     for record in sink.records:
         facts = extra(record)
         json.dumps(facts)

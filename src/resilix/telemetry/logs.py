@@ -9,14 +9,19 @@ DEBUG    everything that happens once per call: admitted, refused, failed attemp
 
 A record never holds an exception's text, a URL or an argument, because those may be secret: it names the error's
 type. What a record holds for machines is in ``extra``, each with the prefix ``resilix_`` and the unit in its name.
+
+In an outage the same line would be written for every call. The first few are; the others are counted and summed up in
+one line, whose ``resilix_more`` says how many they were.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, TypeAlias
 
+from resilix.core import options
+from resilix.core.options import Seconds
 from resilix.errors import ConfigurationError
 from resilix.events import (
     AttemptFailed,
@@ -33,12 +38,32 @@ from resilix.events import (
     TripObserved,
     subscribe,
 )
+from resilix.telemetry.logs_bursts import Bursts, Summary
+from resilix.telemetry.logs_facts import Fact, facts_of, http_facts_of, kind_of, word_of
 
-Record: TypeAlias = "tuple[int, str, dict[str, object]]"
-"""The level, a sentence with %(…)s for the facts, and the facts."""
+Line: TypeAlias = tuple[int, str]
+"""The level, and a sentence with %(…)s for the facts."""
 
 
-def log_events(logger: logging.Logger | str | None = None) -> Callable[[], None]:
+class Key(NamedTuple):
+    """Lines that are alike: a burst of them is summed up.
+
+    Attributes:
+        level: So that a warning is never counted among details.
+        event: What happened.
+        policy: The kind of policy.
+        name: Its name.
+    """
+
+    level: int
+    event: str
+    policy: str
+    name: str
+
+
+def log_events(
+    logger: logging.Logger | str | None = None, *, burst: int | None = 5, window: Seconds = 10.0
+) -> Callable[[], None]:
     """Write what the policies do to a logger, from now on.
 
     Example::
@@ -50,12 +75,16 @@ def log_events(logger: logging.Logger | str | None = None) -> Callable[[], None]
 
     Args:
         logger: A logger or its name; ``None`` for the logger "resilix". No adapter: it would drop the facts.
+        burst: How many lines of one level, kind and name are written within a window; the others are summed up in one
+            line ("… and 241 more in 10 s"), written with the next event after the window, or in the end. ``None``
+            for every line.
+        window: Its length in seconds, more than zero; it begins with the first line.
 
     Returns:
-        A function that ends it; calling it again does nothing.
+        A function that ends it, after the summaries that are due; calling it again does nothing.
 
     Raises:
-        ConfigurationError: ``logger`` is neither.
+        ConfigurationError: ``logger`` is neither, or an option cannot mean anything sensible.
     """
     chosen = logging.getLogger(logger or "resilix") if logger is None or isinstance(logger, str) else logger
     if not isinstance(chosen, logging.Logger):
@@ -63,101 +92,89 @@ def log_events(logger: logging.Logger | str | None = None) -> Callable[[], None]
             f"log_events({logger!r}): it writes to a logger of the standard library; "
             'write log_events(), log_events("myservice.calls") or log_events(logging.getLogger(…))'
         )
+    if burst is not None:
+        why = "the first line of a burst is always written (None writes every line)"
+        burst = options.whole("log_events", "burst", burst, least=1, why=why)
+    bursts: Bursts[Key] = Bursts(burst, options.duration("log_events", "window", window))
 
     def write(event: Event) -> None:
-        level, sentence, facts = _record_of(event)
-        if chosen.isEnabledFor(level):
-            facts = {"event": _snake(type(event).__name__), "policy": event.policy, "name": event.name, **facts}
-            # The facts are the arguments too, so that a log processor can group by the sentence.
-            chosen.log(level, f"%(policy)s %(name)r {sentence}", facts, extra=_prefixed(facts))
+        for summary in bursts.ended():
+            _write_summary(chosen, summary)
+        level, sentence = _line_of(event)
+        if not chosen.isEnabledFor(level):
+            return
+        key = Key(level, word_of(event), event.policy, event.name)
+        if bursts.admit(key):
+            http = {name.replace(".", "_"): fact for name, fact in http_facts_of(event).items()}
+            if "http_response_status_code" in http:  # it was answered, and the answer judged a failure
+                sentence = sentence.replace("%(error_type)s", "status %(http_response_status_code)s")
+            _write(chosen, level, f"%(policy)s %(name)r {sentence}", {"event": key.event, **facts_of(event), **http})
 
-    return subscribe(write)
+    unsubscribe = subscribe(write)
+
+    def stop() -> None:
+        unsubscribe()
+        for summary in bursts.flush():
+            _write_summary(chosen, summary)
+
+    return stop
 
 
-def _prefixed(facts: dict[str, object]) -> dict[str, object]:
-    """Attributes of a log record: a bare "name" would clash with the logger's."""
-    return {f"resilix_{fact}": value for fact, value in facts.items()}
+def _write_summary(logger: logging.Logger, summary: Summary[Key]) -> None:
+    key = summary.key
+    facts: dict[str, Fact] = {
+        "event": key.event,
+        "policy": key.policy,
+        "name": key.name,
+        "more": summary.more,
+        "window_s": round(summary.lasted, 3),
+        "ago_s": round(summary.ago, 3),
+    }
+    late = ", %(ago_s).0f s ago" if summary.ago >= 1 else ""
+    _write(logger, key.level, "%(policy)s %(name)r %(event)s: … and %(more)d more in %(window_s)g s" + late, facts)
 
 
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+def _write(logger: logging.Logger, level: int, sentence: str, facts: Mapping[str, Fact]) -> None:
+    # The facts are the arguments too, so that a log processor can group by the sentence. As attributes of a record
+    # they have a prefix: a bare "name" would clash with the logger's.
+    logger.log(level, sentence, facts, extra={f"resilix_{fact}": value for fact, value in facts.items()})
 
 
-def _transition(event: Transition) -> Record:
+def _transition(event: Transition) -> Line:
     level = logging.WARNING if event.to_state == "open" else logging.INFO
-    facts: dict[str, object] = {
-        "from_state": event.from_state,
-        "to_state": event.to_state,
-        "mode": event.mode,
-        "reason": event.reason,
-        "opening": event.opening,
-    }
-    sentence = "went from %(from_state)s to %(to_state)s: %(reason)s"
     if event.from_state == event.to_state:
-        sentence = "is %(to_state)s and %(mode)s now: %(reason)s"
-    return level, sentence, facts
+        return level, "is %(to_state)s and %(mode)s now: %(reason)s"
+    return level, "went from %(from_state)s to %(to_state)s: %(reason)s"
 
 
-def _timed_out(event: TimedOut) -> Record:
-    facts: dict[str, object] = {"limit_seconds": event.seconds, "abandoned": event.abandoned}
+def _timed_out(event: TimedOut) -> Line:
     if event.abandoned:
-        return logging.WARNING, "abandoned a call after %(limit_seconds).3g s; its thread goes on", facts
-    return logging.DEBUG, "ended a call after %(limit_seconds).3g s", facts
+        return logging.WARNING, "abandoned a call after %(limit_s).3g s; its thread goes on"
+    return logging.DEBUG, "ended a call after %(limit_s).3g s"
 
 
-def _refused(event: CallRefused) -> Record:
-    facts: dict[str, object] = {"kind": event.kind}
-    if event.retry_after is not None:
-        facts["retry_after_seconds"] = event.retry_after
-    return logging.DEBUG, "refused a call: %(kind)s", facts
-
-
-def _given_up(event: GivenUp) -> Record:
-    facts: dict[str, object] = {"attempts": event.attempts, "reason": event.reason, "error_type": event.error_type}
-    return logging.WARNING, "gave up at attempt %(attempts)d (%(reason)s): %(error_type)s", facts
-
-
-def _retry_scheduled(event: RetryScheduled) -> Record:
-    facts: dict[str, object] = {
-        "attempt": event.attempt,
-        "wait_seconds": event.wait,
-        "error_type": event.error_type,
-    }
-    return logging.DEBUG, "makes attempt %(attempt)d in %(wait_seconds).3g s, after %(error_type)s", facts
-
-
-def _attempt_failed(event: AttemptFailed) -> Record:
-    facts: dict[str, object] = {"attempt": event.attempt, "error_type": event.error_type}
-    return logging.DEBUG, "failed at attempt %(attempt)d: %(error_type)s", facts
-
-
-def _hook_error(event: HookError) -> Record:
-    facts: dict[str, object] = {"hook": event.hook, "error_type": event.error_type}
-    return logging.WARNING, "got %(error_type)s from %(hook)s, which is code of yours, and goes on without it", facts
-
-
-RECORDS: Final[dict[type[Event], Callable[[Any], Record]]] = {
-    AttemptFailed: _attempt_failed,
-    CallAdmitted: lambda event: (logging.DEBUG, "admitted a call", {}),
-    CallRefused: _refused,
-    FallbackServed: lambda event: (
-        logging.DEBUG,
-        "answered in place of %(error_type)s",
-        {"error_type": event.error_type},
+LINES: Final[dict[type[Event], Line | Callable[[Any], Line]]] = {
+    AttemptFailed: (logging.DEBUG, "failed at attempt %(attempt)d: %(error_type)s"),
+    CallAdmitted: (logging.DEBUG, "admitted a call"),
+    CallRefused: (logging.DEBUG, "refused a call: %(kind)s"),
+    FallbackServed: (logging.DEBUG, "answered in place of %(error_type)s"),
+    GivenUp: (logging.WARNING, "gave up at attempt %(attempts)d (%(reason)s): %(error_type)s"),
+    HookError: (
+        logging.WARNING,
+        "got %(error_type)s from %(hook)s, which is code of yours, and goes on without it",
     ),
-    GivenUp: _given_up,
-    HookError: _hook_error,
-    ProbeAdmitted: lambda event: (logging.DEBUG, "admitted a probe", {"lease_seconds": event.lease}),
-    RetryScheduled: _retry_scheduled,
+    ProbeAdmitted: (logging.DEBUG, "admitted a probe"),
+    RetryScheduled: (logging.DEBUG, "makes attempt %(attempt)d in %(wait_s).3g s, after %(error_type)s"),
     TimedOut: _timed_out,
     Transition: _transition,
-    TripObserved: lambda event: (logging.WARNING, "would have opened: %(reason)s", {"reason": event.reason}),
+    TripObserved: (logging.WARNING, "would have opened: %(reason)s"),
 }
 """What each kind of event becomes. A test holds it against the kinds there are."""
 
 
-def _record_of(event: Event) -> Record:
-    for kind in type(event).__mro__:
-        if kind in RECORDS:
-            return RECORDS[kind](event)
-    return logging.DEBUG, "did something", {}
+def _line_of(event: Event) -> Line:
+    kind = kind_of(event)
+    if kind is None:
+        return logging.DEBUG, "did something"
+    line = LINES[kind]
+    return line(event) if callable(line) else line
