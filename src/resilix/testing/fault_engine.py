@@ -65,7 +65,9 @@ class Engine:
         self._thread.start()
         try:
             ready.result()
-        except BaseException:
+        except BaseException:  # it failed, or somebody pressed Ctrl-C here
+            if not ready.cancel() and ready.exception() is None:
+                self._loop.call_soon_threadsafe(self._over.set)
             self._thread.join()
             raise
 
@@ -118,6 +120,8 @@ class Engine:
             with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
                 runner.run(self._live(ready))
         except BaseException as error:
+            if ready.cancelled():
+                return
             if ready.done():
                 raise
             ready.set_exception(error)
@@ -128,8 +132,9 @@ class Engine:
         self._going.set()
         self._empty.set()
         await self.listen()
-        ready.set_result(None)
-        await self._over.wait()
+        if ready.set_running_or_notify_cancel():
+            ready.set_result(None)
+            await self._over.wait()
         if self._errands:
             await asyncio.wait(self._errands)
         self._door.shut(reserve=False)
