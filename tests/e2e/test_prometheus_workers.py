@@ -30,7 +30,7 @@ TIMED: Series = ("resilix_call_duration_seconds_count", ("success", "quotes"))
 
 def dead(directory: Path, pid: int) -> None:
     """What gunicorn's child_exit does."""
-    mark_process_dead(pid, path=str(directory))  # type: ignore[no-untyped-call]
+    mark_process_dead(pid, path=str(directory))
 
 
 def test_three_workers_add_up_exactly_and_still_do_when_one_is_killed(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_worker_that_leaves_writes_its_last_counts_and_takes_its_gauges_along(
 
 
 def test_workers_forked_from_one_that_pushes_go_on_by_themselves(tmp_path: Path) -> None:
-    """gunicorn's preload: what the parent counted is not counted again by its children, and all of them push."""
+    """Gunicorn's preload: what the parent counted is not counted again by its children, and all of them push."""
     with workers(tmp_path, 1) as (parent,):
         parent.tell("push", 5)
         parent.tell("succeed", 100)

@@ -108,7 +108,9 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for line in sys.stdin:
         command, number = line.split()
-        print(repr(COMMANDS[command](int(number))), flush=True)
+        answer = COMMANDS[command](int(number))
+        sys.stdout.write(f"{answer!r}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

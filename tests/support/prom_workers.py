@@ -83,7 +83,7 @@ Series = tuple[str, tuple[str, ...]]
 def scraped(directory: Path) -> dict[Series, float]:
     """Everything a scrape shows, by name and the values of the labels in the order of their names."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=str(directory))  # type: ignore[no-untyped-call]
+    MultiProcessCollector(registry, path=str(directory))
     return {
         (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
         for metric in registry.collect()
