@@ -72,8 +72,9 @@ def test_what_needs_a_running_server_says_so() -> None:
     assert server.open_connections == 0
 
 
-def test_an_interrupted_start_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while it waits for its thread: that ends too, whether it listened by then or not."""
+@pytest.mark.parametrize("late", [False, True], ids=["before it listens", "when it listens"])
+def test_an_interrupted_start_leaves_no_thread(monkeypatch: pytest.MonkeyPatch, late: bool) -> None:
+    """Ctrl-C while it waits for its thread: that ends too, and the server can be started again."""
     before = threading.active_count()
     real = Future.result
 
@@ -82,14 +83,13 @@ def test_an_interrupted_start_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) 
             real(self, timeout)
         raise KeyboardInterrupt
 
-    for late in (False, True):
-        with monkeypatch.context() as patch:
-            patch.setattr(Future, "result", interrupted)
-            starting = FaultServer()
-            with pytest.raises(KeyboardInterrupt):
-                starting.start()
-        assert eventually(lambda: threading.active_count() == before)
-    with FaultServer() as server:
+    server = FaultServer()
+    with monkeypatch.context() as patch:
+        patch.setattr(Future, "result", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            server.start()
+    assert threading.active_count() == before
+    with server:
         assert can_connect(server)
 
 
@@ -146,7 +146,7 @@ def test_a_stop_leaves_nothing_whatever_goes_on() -> None:
 def test_a_function_that_never_returns_is_named_when_the_server_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the only thing that can keep the thread."""
     monkeypatch.setattr("resilix.testing.fault_engine.PATIENCE", 0.05)
-    free = threading.Event()
+    free, before = threading.Event(), threading.active_count()
 
     def slow(seen: Seen) -> int:
         free.wait(5.0)
@@ -163,6 +163,7 @@ def test_a_function_that_never_returns_is_named_when_the_server_stops(monkeypatc
             server.stop()
         free.set()
         assert client.rest()[1] in ("FIN", "RST")
+    assert eventually(lambda: threading.active_count() == before)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
