@@ -19,8 +19,6 @@ from resilix.telemetry.readings import MOST_NAMES, Family, Sample
 
 SCOPE: Final = "resilix"
 """The instrumentation scope of meters and of nothing else."""
-MOST_KEPT: Final = 16_384
-"""How many counters are remembered after their policy is gone."""
 
 
 class Source:
@@ -29,17 +27,20 @@ class Source:
     Attributes:
         on: Whether there is anything to observe.
         most_names: How many policies of one kind are told apart.
+        MOST_KEPT: Up to how many label sets of one counter those of dead policies are remembered.
     """
+
+    MOST_KEPT = 4096
 
     def __init__(self) -> None:
         self.on = False
         self.most_names = MOST_NAMES
         self._families: dict[str, Family] = {}
         self._asked: set[str] = set()
-        self._last: dict[tuple[str, tuple[str, ...]], tuple[float, float]] = {}
+        self._counts: dict[str, dict[tuple[str, ...], tuple[float, float]]] = {}
         self._lock = threading.Lock()
 
-    def instrument(self, provider: MeterProvider | None) -> None:
+    def instrument(self, provider: MeterProvider) -> None:
         """Create the instruments, once for each provider."""
         meter = metrics.get_meter(SCOPE, meter_provider=provider)
         for family in shapes():
@@ -75,15 +76,20 @@ class Source:
         """
         if family.kind != "counter":
             return family
+        known = self._counts.setdefault(family.name, {})
         risen: list[Sample] = []
         for labels, value in family.samples:
-            last, gone = self._last.pop((family.name, labels), (0.0, 0.0))
+            last, gone = known.pop(labels, (0.0, 0.0))
             if value < last:
                 gone += last
-            self._last[family.name, labels] = (float(value), gone)
             risen.append(Sample(labels, float(value) + gone))
-        while len(self._last) > MOST_KEPT:
-            del self._last[next(iter(self._last))]  # the one that was seen longest ago
+            known[labels] = (float(value), gone)
+        there = len(known) - len(risen)  # those of the dead come first now
+        for labels in list(known)[:there]:
+            last, gone = known[labels]
+            known[labels] = (0.0, last + gone)
+        for labels in list(known)[: max(0, min(there, len(known) - self.MOST_KEPT))]:
+            del known[labels]
         return family._replace(samples=tuple(risen))
 
     def after_fork(self) -> None:
