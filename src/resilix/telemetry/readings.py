@@ -6,7 +6,7 @@ Nothing is counted for it: the policies keep these integers anyway.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from resilix.core.era import BreakerSnapshot, CircuitState, Mode
@@ -68,21 +68,30 @@ def readings(*, most_names: int = MOST_NAMES) -> list[Family]:
     Args:
         most_names: How many policies of one kind are told apart; what comes after them is put together under "other".
     """
-    breakers = [one for one in REGISTRY.live() if isinstance(one, CircuitBreaker)]
-    bulkheads = [one for one in REGISTRY.live() if isinstance(one, Bulkhead)]
-    budgets = [one for one in REGISTRY.live() if isinstance(one, RetryBudget)]
-    families = [
+    return [bounded(family, most_names) for family in families_of(REGISTRY.live(), REGISTRY.counted())]
+
+
+def families_of(policies: Sequence[object], sources: Sequence[Any]) -> list[Family]:
+    """Every family, read of these alone.
+
+    Args:
+        policies: Breakers, bulkheads and budgets; others have nothing to tell.
+        sources: HTTP policies.
+    """
+    breakers = [one for one in policies if isinstance(one, CircuitBreaker)]
+    bulkheads = [one for one in policies if isinstance(one, Bulkhead)]
+    budgets = [one for one in policies if isinstance(one, RetryBudget)]
+    return [
         *_of_breakers(breakers),
         *_of_bulkheads(bulkheads),
         *_of_budgets(budgets),
         *_of_verbs(breakers, bulkheads),
-        *_of_http(REGISTRY.counted()),
+        *_of_http(sources),
         Family(
             "resilix_hook_errors_total", "counter", "Errors raised by user code given to a policy.", (),
             (Sample((), hook_errors()),),
         ),
     ]  # fmt: skip
-    return [_bounded(family, most_names) for family in families]
 
 
 def _of_breakers(breakers: list[CircuitBreaker]) -> Iterable[Family]:
@@ -180,7 +189,7 @@ def _of_verbs(breakers: list[CircuitBreaker], bulkheads: list[Bulkhead]) -> Iter
     )  # fmt: skip
 
 
-def _of_http(sources: list[Any]) -> Iterable[Family]:
+def _of_http(sources: Sequence[Any]) -> Iterable[Family]:
     for name, text in (
         ("calls", "Requests that came to an HTTP policy."),
         ("attempts", "Requests that an HTTP policy sent."),
@@ -192,7 +201,7 @@ def _of_http(sources: list[Any]) -> Iterable[Family]:
 MERGES: Final[dict[str, Callable[[float, float], float]]] = {"sum": lambda a, b: a + b, "max": max, "min": min}
 
 
-def _bounded(family: Family, most: int) -> Family:
+def bounded(family: Family, most: int) -> Family:
     """Put together what shares its labels, and all names beyond the bound."""
     if not family.labels:
         return family
