@@ -68,6 +68,17 @@ def test_what_is_no_http_is_answered_with_400_at_once_and_not_counted(server: Fa
     assert server.seen == ()
 
 
+def test_a_client_that_sends_on_after_its_mistake_reads_what_it_was(server: FaultServer) -> None:
+    """Closing at once would be a reset, which throws the 400 away."""
+    with RawClient(server) as client:
+        client.send(b"hello\r\n\r\n")
+        for _ in range(20):
+            client.send(b"x" * 100_000)
+        reply, end = client.rest()
+    assert reply.startswith(b"HTTP/1.1 400 ")
+    assert end == "FIN"
+
+
 @pytest.mark.parametrize("sent", BAD_BODY.values(), ids=BAD_BODY.keys())
 def test_a_bad_body_is_answered_with_400_and_counted_as_incomplete(server: FaultServer, sent: bytes) -> None:
     """Its head was right, so it is a request that was seen."""

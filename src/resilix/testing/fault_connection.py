@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._gone, self._news, self._writable = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._writable.set()
-        self._deaf = self._stalled = False
+        self._deaf = False
         self._patience: float | None = None
         self._record: Record | None = None
         self._transport: asyncio.Transport
@@ -104,20 +104,16 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client will send no more: it counts as gone."""
-        self._leave()
+        self._gone.set()
+        self._news.set()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is closed."""
-        self._leave()
-        self._writable.set()
-        self._host.closed(self)
-
-    def _leave(self) -> None:
         self._gone.set()
         self._news.set()
-        if self._stalled and self.task is not None:
-            self.task.cancel()
+        self._writable.set()
+        self._host.closed(self)
 
     def pause_writing(self) -> None:
         """The client does not keep up."""
@@ -215,7 +211,7 @@ class Connection(asyncio.Protocol):
                 await self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             await self._body(head, record)
             record.complete()
-        await self._flowing()
+        await self._host.flowing()
         kept = await step.play(self, head_only=head.method == "HEAD")
         return kept and head.persistent
 
@@ -223,19 +219,13 @@ class Connection(asyncio.Protocol):
         body = f"{why}\n".encode()
         if self._record is not None:
             self._record.answered_by(f"400: {why}")
-        await self._flowing()
+        await self._host.flowing()
         headers = (("Content-Length", str(len(body))), ("Connection", "close"))
         try:
             await self.send(head_of(400, headers) + body, last=True)
             await self.end(reset=False)
         except GoneError:
             pass
-
-    async def _flowing(self) -> None:
-        """Wait while the server is stalled; a client that goes ends it."""
-        self._stalled = True
-        await self._host.flowing()
-        self._stalled = False
 
     async def _begins(self) -> bool:
         """Wait for the first byte of a request, no longer than the last step allowed."""
