@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.demo import COMMAND, left_over, resilix, within
+from tests.support.interruptible import INTERRUPTIBLE
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_ctrl_c_in_the_live_view_ends_cleanly(tmp_path):
     master, slave = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
     demo = subprocess.Popen(
-        [*COMMAND, "--seconds", "30", "--seed", "424202", "--out", str(tmp_path)],
+        [*INTERRUPTIBLE, "demo", "--seconds", "30", "--seed", "424202", "--out", str(tmp_path)],
         stdin=slave, stdout=slave, stderr=slave, env=environment,
     )  # fmt: skip
     os.close(slave)

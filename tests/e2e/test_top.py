@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.interruptible import INTERRUPTIBLE
 
 ROOT = Path(__file__).parents[2]
 TOP = [sys.executable, "-W", "error", "-m", "resilix", "top"]
@@ -111,8 +112,9 @@ def test_nonsense_options_are_refused() -> None:
 def test_it_goes_on_while_a_service_dies_and_ctrl_c_ends_it() -> None:
     """Piped, one block for each look; the block after the death says so."""
     service = Service()
-    command = [*TOP, "--interval", "0.2", f"{service.url}/health"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [*INTERRUPTIBLE, "top", "--interval", "0.2", f"{service.url}/health"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
     assert process.stdout is not None
     assert process.stderr is not None
     assert process.stdout.readline().startswith("1 of 1 answering")
@@ -139,7 +141,7 @@ def test_a_terminal_is_refreshed_in_place(services: list[Service]) -> None:
     """On a terminal it takes the whole screen, and gives it back."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
-    command = [*TOP, "--interval", "0.2", f"{services[0].url}/health"]
+    command = [*INTERRUPTIBLE, "top", "--interval", "0.2", f"{services[0].url}/health"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)
     seen = b""

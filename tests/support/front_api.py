@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import resilix
+import resilix.asgi
 import resilix.httpx
 import resilix.httpx2
+import resilix.opentelemetry
+import resilix.prometheus
 import resilix.starlette
 import resilix.testing
+import resilix.wsgi
 from resilix import events
 from resilix.policies.fallback import Fallback
 from resilix.policies.pipeline import Explanation, Pipeline
@@ -42,7 +46,8 @@ def describe() -> list[str]:
         ):
             lines += _describe(f"resilix.events.{name}", value)
     lines += _describe("resilix.telemetry.logs.log_events", logs.log_events)
-    for module in (resilix.testing, resilix.httpx, resilix.httpx2, resilix.starlette):
+    doors = (resilix.httpx, resilix.httpx2, resilix.starlette, resilix.prometheus, resilix.opentelemetry)
+    for module in (resilix.testing, *doors, resilix.asgi, resilix.wsgi):
         for name in sorted(module.__all__):
             lines += _described(f"{module.__name__}.{name}", getattr(module, name))
     return lines
