@@ -189,6 +189,7 @@ def test_ctrl_c_in_a_waiting_thread() -> None:
     import os, signal, threading, time
     from resilix import Bulkhead
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell it is ignored
     slots = Bulkhead("real", limit=1, max_wait=None)
     place = slots.acquire()
 

@@ -17,7 +17,7 @@ def rows(first: str) -> dict[str, list[str]]:
     for line in TEXT.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("|") and cells[0].startswith(f"`{first}") and len(cells) > 2:
-            found[cells[0].strip("`")] = cells[1:]
+            found.setdefault(cells[0].strip("`"), cells[1:])
     return found
 
 
