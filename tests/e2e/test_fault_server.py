@@ -379,7 +379,7 @@ def test_it_stops_at_once_whatever_hangs() -> None:
             time.sleep(0.001)
         began = time.monotonic()
     assert time.monotonic() - began < 1.0
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
     for client in clients:
         client.__exit__(None, None, None)
     with server, RawClient(server) as client:

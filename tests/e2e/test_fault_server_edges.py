@@ -21,7 +21,7 @@ def a_server() -> Iterator[FaultServer]:
     with FaultServer() as server:
         yield server
         assert server.errors == ()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 # -- what clients send ------------------------------------------------------------------------------------------------

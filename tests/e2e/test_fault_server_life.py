@@ -28,7 +28,7 @@ def a_server() -> Iterator[FaultServer]:
     with FaultServer() as server:
         yield server
         assert server.errors == ()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 # -- start and stop ---------------------------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ def test_a_port_that_is_taken_is_reported_where_it_was_asked_for(server: FaultSe
     for _ in range(2):
         with pytest.raises(OSError, match="in use"):
             other.start()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
     server.stop()
     with other:
         assert can_connect(other)
@@ -88,7 +88,7 @@ def test_an_interrupted_start_leaves_no_thread(monkeypatch: pytest.MonkeyPatch, 
         patch.setattr(Future, "result", interrupted)
         with pytest.raises(KeyboardInterrupt):
             server.start()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
     with server:
         assert can_connect(server)
 
@@ -163,7 +163,7 @@ def test_a_function_that_never_returns_is_named_when_the_server_stops(monkeypatc
             server.stop()
         free.set()
         assert client.rest()[1] in ("FIN", "RST")
-    assert eventually(lambda: threading.active_count() == before)
+    assert eventually(lambda: threading.active_count() <= before)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -178,7 +178,7 @@ def test_the_total_deadline_holds(lane: Lane, server: FaultServer, step: Any, st
         with pytest.raises(lane.library.TimeoutException):
             ask(there, f"{server.url}/slow", stream=stream)
         took = time.monotonic() - started
-        assert threading.active_count() == threads
+        assert threading.active_count() <= threads
         assert there.get(server.url).status_code == 200
     assert 0.29 < took < 0.3 + 0.05 + SLACK
     assert policy.states()[server.url].breaker.snapshot().failures == 1
