@@ -308,9 +308,10 @@ def test_the_counters_are_exact(lane: Lane) -> None:
 @DOORS
 def test_its_repr_says_what_to_write_and_no_more(door: Any) -> None:
     """Keys and headers may be telling."""
-    policy = door.standard("shown", attempt_header="x-attempt")
+    name = f"shown {door.__name__}"
+    policy = door.standard(name, attempt_header="x-attempt")
     policy.route(httpx.Request("GET", "http://user:secret@host.test/?secret"))
-    assert repr(policy) == "standard('shown')"
+    assert repr(policy) == f"standard({name!r})"
     state = policy.states()["http://host.test"]
     assert repr(state).startswith("KeyState(key='http://host.test', breaker=CircuitBreaker(")
     assert "secret" not in repr(policy.states())
