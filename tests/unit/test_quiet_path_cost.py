@@ -40,7 +40,7 @@ def steps(*modules: str) -> int:
 
 
 def test_modules_that_are_imported_and_not_used_add_no_step() -> None:
-    """Metrics, traces, logs, health and HTTP. (callgrind on 3.11: 8,057 instructions a call without, 8,031 with.)"""
+    """Metrics, traces, logs, health, HTTP. By callgrind on 3.11: 8,057 instructions a call without, 8,031 with them."""
     alone = steps()
     assert alone > 100 * 6, "each call goes through three policies"
     assert steps(*MODULES) == alone
