@@ -27,7 +27,8 @@ class Tally:
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str, str], int] = {}
         self._labels: set[str] = set()
-        self._lock = threading.Lock()
+        # Re-entrant: a signal handler or a finalizer may count in the middle of a count of its own thread.
+        self._lock = threading.RLock()
 
     def add(self, what: str, label: str, detail: str = "") -> None:
         """Count one.
@@ -52,7 +53,7 @@ class Tally:
 
     def after_fork(self) -> None:
         """In a forked child: its counts begin at nothing, and the lock may have been held."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._counts = {}
 
 

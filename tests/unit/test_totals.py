@@ -161,3 +161,22 @@ def test_labels_are_bounded() -> None:
         tally.add("retries", f"label {number}", "error")
     assert tally.counts()[("retries", OTHER, "error")] == 10
     assert len(tally.counts()) == MOST_LABELS + 1
+
+
+def test_a_count_made_by_an_interrupt_inside_a_count_does_not_wait_for_itself() -> None:
+    """A signal handler or a finalizer may run a failing guarded call in the middle of a count of its thread."""
+    tally = Tally()
+
+    class Interrupted(str):
+        """A label whose hash, asked for inside the count, stands for the handler."""
+
+        def __hash__(self) -> int:
+            tally.add("timeouts", "handler")
+            return super().__hash__()
+
+    counting = threading.Thread(target=tally.add, args=("retries", Interrupted("price")), daemon=True)
+    counting.start()
+    counting.join(10)
+    assert not counting.is_alive()
+    assert tally.counts()[("retries", "price", "")] == 1
+    assert tally.counts()[("timeouts", "handler", "")] > 0
