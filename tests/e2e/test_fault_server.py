@@ -402,14 +402,14 @@ def test_mistakes_are_named_where_they_are_written() -> None:
     """With what to write instead."""
     server = FaultServer()
     with pytest.raises(RuntimeError, match="with FaultServer"):
-        server.url  # noqa: B018
+        server.url  # noqa: B018 - reading it is what must raise
     wrong: list[Callable[[], object]] = [
-        lambda: steps.reset("nowhere"),  # type: ignore[arg-type]
+        lambda: steps.reset("nowhere"),  # type: ignore[arg-type]  # nonsense is the test
         lambda: steps.reply(99),
-        lambda: steps.reply(200, "text"),  # type: ignore[arg-type]
+        lambda: steps.reply(200, "text"),  # type: ignore[arg-type]  # nonsense is the test
         lambda: steps.reply(delay=-1),
         lambda: server.script("quotes", 503),
-        lambda: server.script("/quotes", "503"),  # type: ignore[arg-type]
+        lambda: server.script("/quotes", "503"),  # type: ignore[arg-type]  # nonsense is the test
         lambda: FaultServer(port=-1),
     ]
     for mistake in wrong:

@@ -75,13 +75,13 @@ def test_informational_answers_come_at_once_and_the_answer_after_the_delay(serve
 def test_what_is_no_informational_answer_is_refused(bad: object) -> None:
     """101 would change the protocol, and from 200 on an answer is the answer."""
     with pytest.raises(ConfigurationError, match=r"^steps\.reply\(\w+="):
-        steps.reply(informational=bad)  # type: ignore[arg-type]
+        steps.reply(informational=bad)  # type: ignore[arg-type]  # nonsense is the test
 
 
 def test_repeat_is_a_switch_and_a_name_is_text(server: FaultServer) -> None:
     """Mistakes are named where they are written."""
     with pytest.raises(ConfigurationError, match=r"^FaultServer\.script\(repeat=3\)"):
-        server.script("/a", 503, repeat=3)  # type: ignore[arg-type]
+        server.script("/a", 503, repeat=3)  # type: ignore[arg-type]  # nonsense is the test
     with pytest.raises(ConfigurationError, match=r"^FaultServer\(name=''\)"):
         FaultServer(name="")
 

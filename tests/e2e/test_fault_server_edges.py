@@ -228,7 +228,10 @@ def test_whatever_a_function_raises_is_kept_and_answered_with_500(error: BaseExc
 def test_a_function_that_gives_no_step_is_told_so() -> None:
     """In ``errors``, and with a 500."""
     with FaultServer() as server:
-        nothing: Any = lambda seen: None  # noqa: E731
+
+        def nothing(seen: Any) -> Any:
+            """Forgot its step."""
+
         server.always("/a", nothing)
         with RawClient(server) as client:
             client.ask("/a")

@@ -315,7 +315,7 @@ def test_connections_that_were_open_before_obey_as_well(library: Any, way: str, 
 def test_taking_hold_twice_changes_nothing(library: Any) -> None:
     """One wrapper, whoever asks; subclasses and both kinds of transport are known."""
 
-    class Own(library.HTTPTransport):  # type: ignore[misc, name-defined]
+    class Own(library.HTTPTransport):  # type: ignore[misc, name-defined]  # a class of either library
         """Somebody's subclass."""
 
     for transport, kind in ((Own(), SyncBackend), (library.AsyncHTTPTransport(), AsyncBackend)):

@@ -173,7 +173,7 @@ def test_a_body_nobody_closed_gives_its_slot_back(urls: list[str]) -> None:
         guard.enter()
         assert client.get(f"{urls[0]}/ok/0", timeout=(1.0, 1.0, 1.0, 0.1)).status_code == 200
         response.close()  # too late to hurt anybody
-        assert not inner._pool._requests  # type: ignore[attr-defined]
+        assert not inner._pool._requests  # type: ignore[attr-defined]  # private, and named nowhere else
 
 
 def test_who_waits_inside_the_pool_gets_the_slot_at_once(urls: list[str]) -> None:

@@ -219,6 +219,7 @@ def test_a_connect_that_hangs_is_cut_too(lane: Lane, server: FaultServer) -> Non
 @lanes
 def test_nothing_is_left_behind(lane: Lane, server: FaultServer) -> None:
     """After every kind of trouble at once, the pool has all its places and closing it closes every connection."""
+    # MAY_PASS holds a status and steps of several kinds, told apart by place only.
     server.always("/bad", lambda seen: MAY_PASS[3 + seen.number % 9])  # type: ignore[arg-type, return-value]
     limits = lane.library.Limits(max_connections=8)
     policy = standard(lane, within=5.0, breaker=None, budget=None)

@@ -212,7 +212,7 @@ def test_a_sync_transport_that_cannot_be_held_to_a_deadline_is_refused(lane: Lan
     if lane.backend is not None:
         return
 
-    class Own(lane.library.BaseTransport):  # type: ignore[misc, name-defined]
+    class Own(lane.library.BaseTransport):  # type: ignore[misc, name-defined]  # a class of either library
         def handle_request(self, request: Any) -> Any:
             return lane.library.Response(200)
 

@@ -141,7 +141,6 @@ def _http_client(client: Any, module: Any) -> Any:
 
 
 def _other_library(client: Any, name: str) -> str:
-    made_by = type(client).__mro__[0].__module__.partition(".")[0]
     other = {"httpx": "httpx2", "httpx2": "httpx"}[name]
     for kind in type(client).__mro__:
         made_by = kind.__module__.partition(".")[0]
