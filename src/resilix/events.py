@@ -27,6 +27,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from resilix.attention import ATTENTION
 from resilix.errors import ConfigurationError
 
 
@@ -209,6 +210,7 @@ class Hub:
         """Add a listener; the same one may be added more than once."""
         with self._lock:
             self.listeners = (*self.listeners, listener)
+        ATTENTION.ask("listeners", self._listening)
 
     def remove(self, listener: Listener) -> None:
         """Remove one subscription of the listener, if it is still there."""
@@ -221,6 +223,10 @@ class Hub:
                     self.logged.discard(id(listener))  # the number may be another object's next
                     break
             self.listeners = tuple(kept)
+        ATTENTION.ask("listeners", self._listening)
+
+    def _listening(self) -> bool:
+        return bool(self.listeners)
 
     def emit(self, event: Event) -> None:
         """Hand the event to every listener. What they raise is counted and goes no further."""

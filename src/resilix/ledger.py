@@ -8,6 +8,8 @@ made and cancelled. What a call sees is what ``asyncio.timeout`` would show it.
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
@@ -22,38 +24,42 @@ class Page:
     Attributes:
         loop: The event loop.
         live: Task → (when its time is over, its count of cancellation requests at entry), oldest first.
+        time: The loop's clock.
+        armed: Whether the timer is running.
     """
 
-    __slots__ = ("_armed", "_context", "_fired", "_resolution", "live", "loop")
+    __slots__ = ("_context", "_fired", "_resolution", "armed", "live", "loop", "time")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.live: dict[Task, tuple[float, int]] = {}
+        self.time: Callable[[], float] = _clock_of(loop)
+        self.armed = False
         self._fired: dict[Task, list[int]] = {}
-        self._armed = False
         # The timer outlives the call that armed it, and must not keep what stands in that call's context.
         self._context = Context()
         self._resolution = getattr(loop, "_clock_resolution", 0.0)
 
     def enter(self, task: Task, seconds: float) -> None:
         """Write a call down; its task must not stand here already."""
-        when = self.loop.time() + seconds
+        when = self.time() + seconds
         self.live[task] = (when, task.cancelling())
-        if not self._armed:
-            self._arm(when)
+        if not self.armed:
+            self.arm(when)
 
-    def _arm(self, when: float) -> None:
-        self._armed = True
+    def arm(self, when: float) -> None:
+        """Start the timer."""
+        self.armed = True
         self.loop.call_at(when, self._fire, context=self._context)
 
     def _fire(self) -> None:
-        now = self.loop.time() + self._resolution
-        self._armed = False
+        now = self.time() + self._resolution
+        self.armed = False
         due: list[tuple[Task, int]] = []
         # One walk: to look for the first again and again would take quadratic time when thousands are due.
         for task, (when, cancelling) in self.live.items():
             if when > now:
-                self._arm(when)
+                self.arm(when)
                 break
             due.append((task, cancelling))
         for task, cancelling in due:
@@ -66,11 +72,21 @@ class Page:
         """The call is over. True when it ended because its time was over and nobody else cancelled it."""
         if self.live.pop(task, None) is not None:
             return False
+        return self.fired(task, error)
+
+    def fired(self, task: Task, error: BaseException | None) -> bool:
+        """The same for a call whose line is gone already: its time was over."""
         stack = self._fired[task]
         cancelling = stack.pop()
         if not stack:
             del self._fired[task]
         return was_ours(task, cancelling, error)
+
+
+def _clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
+    """The clock of a loop, without the method that asyncio's own loops put around it."""
+    own = type(loop).time is asyncio.BaseEventLoop.time and "time" not in vars(loop)
+    return time.monotonic if own else loop.time
 
 
 class Ledger:

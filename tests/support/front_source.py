@@ -11,6 +11,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "resilix"
 
 FLOORS = {
     "resilix.errors": 0,
+    "resilix.attention": 0,
     "resilix.clock": 0,
     "resilix.events": 1,
     "resilix.tally": 1,

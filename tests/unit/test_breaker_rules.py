@@ -11,7 +11,7 @@ from tests.support.breaker import FakeClock, a_breaker, admitted, fail, half_ope
 
 from resilix import CircuitBreaker, CircuitOpenError, CircuitState, calls, events
 from resilix.core.breaker import BreakerCore
-from resilix.core.era import GIL
+from resilix.attention import GIL
 
 quiet_only = pytest.mark.skipif(not GIL, reason="without a GIL every success is counted under the lock")
 

@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.support.attention import attending
 from tests.support.bulkhead import bulkhead, eventually, join_all, run_async, started
 from tests.support.bulkhead_time import StillTime, still_time
 
 from resilix import Bulkhead, BulkheadFullError, ConfigurationError, DeadlineExpiredError, Permit, deadline, events
-from resilix.core.deadline import DEADLINE
 from resilix.core.permits import HELD
 from resilix.events import CallAdmitted, CallRefused, Event
 
@@ -29,8 +29,7 @@ def still(monkeypatch: pytest.MonkeyPatch) -> StillTime:
 @pytest.fixture(params=["quiet", "attended"])
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways through the shells."""
-    monkeypatch.setattr(HELD, "used", request.param == "attended")
-    monkeypatch.setattr(DEADLINE, "used", False)
+    attending(monkeypatch, deadlines=False, held=request.param == "attended")
     chosen: str = request.param
     return chosen
 
@@ -335,7 +334,7 @@ def test_any_way_of_settling_frees_the_place_once(mode: str, end: str) -> None:
 @pytest.mark.parametrize("held_used", [False, True])
 def test_a_permit_is_a_context_manager(held_used: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The block frees the place however it is left, also when it was settled inside."""
-    monkeypatch.setattr(HELD, "used", held_used)
+    attending(monkeypatch, deadlines=False, held=held_used)
     slots, before = bulkhead("block", limit=1), HELD.current()
     with slots.acquire() as permit:
         assert slots.in_use == 1

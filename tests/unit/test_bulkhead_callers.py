@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import trio
+from tests.support.attention import attending
 from tests.support.bulkhead import (
     KINDS,
     PATIENCE,
@@ -26,8 +27,6 @@ from tests.support.bulkhead import (
 )
 
 from resilix import Bulkhead, BulkheadFullError
-from resilix.core.deadline import DEADLINE
-from resilix.core.permits import HELD
 
 LIMIT = 3
 
@@ -35,8 +34,7 @@ LIMIT = 3
 @pytest.fixture(params=["quiet", "attended"])
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Whether the shells go the short way, or the one that notes which places are held."""
-    monkeypatch.setattr(HELD, "used", request.param == "attended")
-    monkeypatch.setattr(DEADLINE, "used", False)
+    attending(monkeypatch, deadlines=False, held=request.param == "attended")
     chosen: str = request.param
     return chosen
 

@@ -15,12 +15,11 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from tests.support.attention import attending
 from tests.support.bulkhead import bulkhead
 from tests.support.bulkhead_time import StillTime, still_time
 
 from resilix import Bulkhead, BulkheadFullError, deadline, events
-from resilix.core.deadline import DEADLINE
-from resilix.core.permits import HELD
 from resilix.runtime import RUNTIME, Flag
 
 OURS = ("work", "give")
@@ -67,8 +66,7 @@ def still(monkeypatch: pytest.MonkeyPatch) -> StillTime:
 @pytest.fixture(params=["quiet", "held", "listened to", "with a deadline"])
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """All the ways through the shells."""
-    monkeypatch.setattr(HELD, "used", request.param == "held")
-    monkeypatch.setattr(DEADLINE, "used", False)
+    attending(monkeypatch, deadlines=False, held=request.param == "held")
     if request.param == "listened to":
         stop = events.subscribe(lambda event: None)
         yield

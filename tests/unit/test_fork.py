@@ -99,7 +99,8 @@ def test_a_call_that_forks_ends_in_both_processes(held: str) -> None:
     """The child leaves the guarded function too, and gives the place to the parent's queue it took it from."""
     shown = forking(f"""
     from resilix.core.permits import HELD
-    HELD.used = {held}
+    if {held}:
+        HELD.use()
     slots = Bulkhead("slots", limit=1, max_wait=None)
     pids, waiters = [], []
 

@@ -9,8 +9,8 @@
     any ──(open, close, force_open, disable, observe)──▶ as asked
 
 ``docs/breaker-states.md`` has the table of all of it. What an era is stands in ``era.py``.
-Closed and quiet, a caller needs only two attributes of the era: ``gate`` is False, so it may go ahead, and
-``watch`` is False, so a success may just advance ``window.n``. Open, it needs one: ``now < until`` refuses it.
+Closed and quiet, a caller needs two attributes: ``quiet`` is the era, so it may go ahead, and ``era.counter`` is where
+it counts its success. Open, it needs one: ``now < until`` refuses it.
 Everything else comes here, under one lock. No user code runs under it: a duration that a user's function decides
 is asked for afterwards (:meth:`BreakerCore.claim_length`).
 
@@ -24,8 +24,8 @@ from __future__ import annotations
 import math
 import threading
 
+from resilix.attention import ATTENTION, GIL
 from resilix.core.era import (
-    GIL,
     BreakerSnapshot,
     Change,
     CircuitState,
@@ -37,9 +37,9 @@ from resilix.core.era import (
 from resilix.core.history import History, Totals
 from resilix.core.settings import FALLBACK_OPEN_FOR, BreakerSettings
 from resilix.core.verdict import Verdict
-from resilix.core.window import Counts, resized
+from resilix.core.window import Counts, Window, resized
 
-__all__ = ["GIL", "BreakerCore", "BreakerSnapshot", "Change", "CircuitState", "Era", "Mode", "Refusal", "Ticket"]
+__all__ = ["BreakerCore", "BreakerSnapshot", "Change", "CircuitState", "Era", "Mode", "Refusal", "Ticket"]
 
 
 class BreakerCore:
@@ -47,6 +47,10 @@ class BreakerCore:
 
     Attributes:
         era: The current one.
+        calm: The same while a call may be made without looking at more than its outcome, else ``None``: not closed,
+            disabled, or results or durations are judged.
+        quiet: The same as ``calm`` while nothing else in this process attends to calls, else ``None``.
+        lazy: The same as ``quiet`` where time changes nothing, because the window counts calls, else ``None``.
         changes: Transitions that nobody has announced yet, oldest first.
         rejected: Calls refused.
         opening: How often it has opened by itself since it was last closed.
@@ -58,7 +62,8 @@ class BreakerCore:
     """
 
     __slots__ = (
-        "changes", "era", "history", "lock", "mode", "opening", "rejected", "settings", "watchful",
+        "calm", "changes", "era", "history", "lazy", "lock", "mode", "opening", "quiet", "rejected",
+        "settings", "watchful",
     )  # fmt: skip
 
     def __init__(self, settings: BreakerSettings, now: float, *, watchful: bool) -> None:
@@ -71,6 +76,27 @@ class BreakerCore:
         self.watchful = watchful
         self.history = History()
         self.era = self._closed_era(now, "new")
+        self._set_gates()
+
+    # -- the gates of the quiet path -------------------------------------------------------------------
+
+    def attend(self) -> None:
+        """Look again whether something in this process attends to calls."""
+        with self.lock:
+            self._set_gates()
+
+    def _set_gates(self) -> None:
+        era = self.era
+        looked_at = (
+            era.state is not CircuitState.CLOSED
+            or self.mode is Mode.DISABLED
+            or self.watchful
+            or self.settings.slow_after is not None
+            or not GIL
+        )
+        self.calm = None if looked_at else era
+        self.quiet = None if ATTENTION.wanted else self.calm
+        self.lazy = self.quiet if era.window.edge == math.inf else None
 
     # -- asking ----------------------------------------------------------------------------------------
 
@@ -86,10 +112,12 @@ class BreakerCore:
                 return Ticket(era, now)
             if era.state is CircuitState.HALF_OPEN:
                 ticket = Ticket(era, now, now + self.settings.probe_lease)
-                era.probes[ticket] = None  # before counting: a signal handler that calls in between must see it
+                # Before counting: a signal handler that calls in between must see it.
+                probes = _probes(era)
+                probes[ticket] = None
                 if self._free_probes(era) >= 0:
                     return ticket
-                del era.probes[ticket]
+                del probes[ticket]
             return Refusal(self._retry_after(era, now), era.reason)
 
     def refused(self) -> None:
@@ -98,7 +126,7 @@ class BreakerCore:
             self.rejected += 1
 
     def _free_probes(self, era: Era) -> int:
-        return self.settings.probes - len(era.probes) - era.good_probes - era.bad_probes
+        return self.settings.probes - len(_probes(era)) - era.good_probes - era.bad_probes
 
     def _retry_after(self, era: Era, now: float) -> float | None:
         if era.state is CircuitState.CLOSED or era.until == math.inf:
@@ -108,7 +136,7 @@ class BreakerCore:
         if self._free_probes(era) > 0:
             return 0.0
         # The probes out there decide by the end of their lease; if one fails, an opening follows.
-        lease = min(ticket.lease for ticket in era.probes)
+        lease = min(ticket.lease for ticket in _probes(era))
         if lease <= now:
             return max(0.0, lease + era.length - now)
         return min(lease - now, era.length or math.inf)
@@ -121,7 +149,7 @@ class BreakerCore:
             if era is self.era:
                 self._outcome(era, verdict, now, slow=False)
             else:
-                self.history.late += 1
+                self.history.late.n += 1.0
 
     def settle(self, ticket: Ticket, verdict: Verdict, now: float, *, slow: bool) -> None:
         """Report the outcome of an admitted call. The first report counts; an echo changes nothing."""
@@ -131,7 +159,7 @@ class BreakerCore:
                 return
             ticket.settled = True
             if era is not self.era:
-                self.history.late += 1
+                self.history.late.n += 1.0
             elif era.mode is Mode.DISABLED:
                 return  # it counts nothing
             elif era.state is CircuitState.HALF_OPEN:
@@ -148,37 +176,46 @@ class BreakerCore:
         if failed:
             era.failures += 1
         if failed or slow:
-            window.event(now, failed, slow)
+            n = window.event(now, failed, slow)
+            if failed:
+                era.streak = era.streak + 1 if n - 1.0 == era.streak_at else 1
+                era.streak_at = n
         else:
             if now >= window.edge:
                 window.roll(now)
-            window.n += 1
-        era.streak = era.streak + 1 if failed else 0
+            window.n += 1.0
         self._judge(era, now, window.counts(now))
 
     def _judge(self, era: Era, now: float, counts: Counts) -> None:
-        reason = self.settings.trips(era.streak, counts)
+        reason = self.settings.trips(era.consecutive(), counts)
         if reason is None:
             era.observed = False
-            # Below min_calls a success can still be the one that makes the rate count; after a failure
-            # it ends the streak. Otherwise successes only lower the rates until the window rolls on.
-            uncertain = counts.calls < self.settings.min_calls and (counts.failures or counts.slow)
-            era.watch = bool(era.streak or uncertain) or not GIL
+            if era is self.era:
+                # Below min_calls a success can still be the one that makes the rate count. Otherwise successes only
+                # lower the rates until the window rolls on.
+                uncertain = counts.calls < self.settings.min_calls and (counts.failures or counts.slow)
+                era.counter = None if uncertain else era.window
         elif era.mode is Mode.OBSERVING:
-            era.watch = True
+            self._report_all(era)
             if not era.observed:
                 era.observed = True
                 self._announce(era, era, reason)
         elif era is self.era:
             self._open(now, now, reason)
 
+    def _report_all(self, era: Era) -> None:
+        """Have the next successes reported, if the era is not over."""
+        if era is self.era:
+            era.counter = None
+
     # -- half-open -------------------------------------------------------------------------------------
 
     def _settle_probe(self, era: Era, ticket: Ticket, verdict: Verdict, now: float, slow: bool) -> None:
         self._expire_leases(era, now)
-        if ticket not in era.probes:
+        probes = _probes(era)
+        if ticket not in probes:
             return  # its lease had run out: an echo, and counted as a failure then
-        del era.probes[ticket]
+        del probes[ticket]
         if verdict is Verdict.IGNORED:
             era.ignored += 1
         elif verdict is Verdict.FAILURE or (slow and self.settings.slow_probe_fails):
@@ -189,10 +226,11 @@ class BreakerCore:
 
     def _expire_leases(self, era: Era, now: float) -> Era:
         """Count probes whose lease has run out as failed, at the moment it ran out."""
-        for ticket in sorted(era.probes, key=_lease):
+        probes = _probes(era)
+        for ticket in sorted(probes, key=_lease):
             if ticket.lease > now or self.era is not era:
                 break
-            del era.probes[ticket]
+            del probes[ticket]
             era.bad_probes += 1
             self._conclude(era, ticket.lease, now, "probe lease expired")
         return self.era
@@ -215,12 +253,7 @@ class BreakerCore:
         return era
 
     def _closed_era(self, now: float, reason: str) -> Era:
-        era = Era(CircuitState.CLOSED, self.mode, now, reason, self.settings.new_window())
-        era.gate = self._gated()
-        return era
-
-    def _gated(self) -> bool:
-        return self.mode is Mode.DISABLED or self.watchful or self.settings.slow_after is not None
+        return Era(CircuitState.CLOSED, self.mode, now, reason, self.settings.new_window())
 
     def _open(self, at: float, now: float, reason: str) -> None:
         self.opening += 1
@@ -241,8 +274,11 @@ class BreakerCore:
         return era
 
     def _transition(self, era: Era, reason: str | None = None) -> Era:
+        # Nobody is let into an era that is over: first the gates, then the era.
+        self.calm = self.quiet = self.lazy = None
         old, self.era = self.era, era
         self.history.retire(old)
+        self._set_gates()
         self._announce(old, era, reason or era.reason)
         return era
 
@@ -293,18 +329,24 @@ class BreakerCore:
             era, old = self.era, self.settings
             self.settings, self.watchful = settings, watchful
             if settings.window != old.window:
-                before = era.window
-                era.window = resized(before, settings.new_window(), now)
-                if era.window is not before:
-                    era.counted += before.n
-                era.timed = era.window.edge != math.inf
+                self._exchange(era, resized(era.window, settings.new_window(), now))
+            self._set_gates()
             if era.state is CircuitState.CLOSED:
-                era.gate = self._gated()
                 # The next outcome is judged by the new rules, whatever it is.
-                era.watch = True
+                self._report_all(era)
             elif era.state is CircuitState.HALF_OPEN:
                 # There may be no next outcome: the results that are in may be enough now.
                 self._conclude(era, now, now, "probe failed")
+
+    def _exchange(self, era: Era, window: Window) -> None:
+        """Give an era a window of another kind, and keep the streak and the totals."""
+        before = era.window
+        if window is before:
+            return
+        streak = era.consecutive()
+        era.window = era.counter = window  # from here on nothing is added to the one before
+        era.counted += before.n
+        era.streak, era.streak_at = streak, window.n
 
     def after_fork(self) -> None:
         """In a forked child: forget the parent's probes, whose callers do not exist here."""
@@ -316,6 +358,7 @@ class BreakerCore:
             era.good_probes, era.bad_probes = old.good_probes, old.bad_probes
             era.ignored = old.ignored
             self.era = era
+            self._set_gates()
 
     # -- reading ---------------------------------------------------------------------------------------
 
@@ -337,10 +380,17 @@ class BreakerCore:
                 **figures._asdict(),
                 rejected=self.rejected,
                 opening=self.opening,
-                probes=len(era.probes),
+                probes=len(era.probes or ()),
                 retry_after=self._retry_after(era, now),
                 since=era.since,
             )
+
+
+def _probes(era: Era) -> dict[Ticket, None]:
+    """The probes of a half-open era; other eras never need the dict."""
+    if era.probes is None:
+        era.probes = {}
+    return era.probes
 
 
 def _lease(ticket: Ticket) -> float:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from contextvars import ContextVar, Token
 
+from resilix.attention import ATTENTION
+
 
 class DeadlineState:
     """The current deadline, as a reading of the system clock.
@@ -24,9 +26,15 @@ class DeadlineState:
         self._moment: ContextVar[float] = ContextVar("resilix_deadline", default=math.inf)
         self._entered: ContextVar[tuple[tuple[object, float], ...]] = ContextVar("resilix_deadlines", default=())
 
+    def use(self) -> None:
+        """Look for deadlines from now on, for the rest of the process."""
+        self.used = True
+        ATTENTION.ask("deadlines", lambda: self.used)
+
     def narrow(self, moment: float) -> Token[float]:
         """Set the deadline, unless an earlier one holds already."""
-        self.used = True
+        if not self.used:
+            self.use()
         return self._moment.set(min(moment, self._moment.get()))
 
     def restore(self, token: Token[float]) -> None:
@@ -53,6 +61,10 @@ class DeadlineState:
                 self._entered.set(entered[:index])
                 self._moment.set(before)
                 return
+
+    def in_force(self) -> bool:
+        """Whether this context has a deadline."""
+        return self.used and self._moment.get() != math.inf
 
     def moment(self) -> float:
         """The deadline of this context; infinite without one."""

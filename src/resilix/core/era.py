@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import enum
 import math
-import sys
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from resilix.core.settings import BreakerSettings
-from resilix.core.window import Window
-
-GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
-"""Without it ``x.n += 1`` can be torn, so every outcome takes the lock."""
+from resilix.core.window import Counter, Window
 
 
 class CircuitState(enum.StrEnum):
@@ -80,8 +76,8 @@ class Era:
         mode: Who is in charge.
         since: When it began.
         reason: Why it began; half-open, why it had opened: what refused callers are told.
-        gate: True where the quiet path must not be taken: not closed, disabled, or results or durations are judged.
-        watch: True while even a fast success must be counted under the lock, because it may change more than ``n``.
+        counter: Counts the successes of quiet calls: the window, or once the era is over the count of late outcomes.
+            ``None`` while a success may change more than a number, and so must be reported.
         until: When an open era admits a probe; before every moment in the other states, so that ``now < until``
             alone means "refuse".
         length: Seconds of this opening, or of the one before a half-open era.
@@ -89,8 +85,8 @@ class Era:
         undecided: The user's ``open_for`` function has yet to be asked for the length.
         frozen: The figures an opening publishes until the next era.
         window: Counts the outcomes while closed.
-        timed: Whether the window has an edge that time can reach.
-        streak: Failures in a row.
+        streak: Failures in a row, as of the last one; see :meth:`consecutive`.
+        streak_at: What the window had counted with that one.
         ignored: Outcomes that counted as neither.
         observed: Observing, and the rules would have opened it: said once.
         probes: Half-open: the probes in flight.
@@ -101,8 +97,8 @@ class Era:
     """
 
     __slots__ = (
-        "bad_probes", "counted", "failures", "frozen", "gate", "good_probes", "ignored", "length", "mode", "number",
-        "observed", "probes", "reason", "since", "state", "streak", "timed", "undecided", "until", "watch", "window",
+        "bad_probes", "counted", "counter", "failures", "frozen", "good_probes", "ignored", "length", "mode", "number",
+        "observed", "probes", "reason", "since", "state", "streak", "streak_at", "undecided", "until", "window",
     )  # fmt: skip
 
     def __init__(self, state: CircuitState, mode: Mode, since: float, reason: str, window: Window) -> None:
@@ -110,23 +106,26 @@ class Era:
         self.mode = mode
         self.since = since
         self.reason = reason
-        self.gate = True
-        self.watch = not GIL
         self.until = -math.inf
         self.length = 0.0
         self.number = 0
         self.undecided = False
         self.frozen: Figures | None = None
         self.window = window
-        self.timed = window.edge != math.inf
+        self.counter: Counter | None = window
         self.streak = 0
+        self.streak_at = 0.0
         self.ignored = 0
         self.observed = False
-        self.probes: dict[Ticket, None] = {}
+        self.probes: dict[Ticket, None] | None = None
         self.good_probes = 0
         self.bad_probes = 0
         self.failures = 0
-        self.counted = 0
+        self.counted = 0.0
+
+    def consecutive(self) -> int:
+        """Failures in a row: whatever was counted since the last one was a success."""
+        return self.streak if self.window.n == self.streak_at else 0
 
     def figures(self, now: float, settings: BreakerSettings) -> Figures:
         """What it publishes: the counts of its window, and the rates where they count."""
@@ -135,7 +134,7 @@ class Era:
         return Figures(
             *counts,
             ignored=self.ignored,
-            consecutive=self.streak,
+            consecutive=self.consecutive(),
             failure_rate=counts.failures / counts.calls if judged else None,
             slow_rate=counts.slow / counts.calls if judged and settings.slow_after is not None else None,
         )

@@ -6,12 +6,10 @@ came after a transition and changed nothing.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from resilix.core.era import Era
-
-RETIRED: Final = 4
-"""How many earlier eras are looked at again for calls that counted themselves a moment too late."""
+from resilix.core.window import LateCounter
 
 
 class Totals(NamedTuple):
@@ -30,39 +28,34 @@ class Totals(NamedTuple):
     late: int
 
 
-def totals_of(era: Era) -> Totals:
-    """What became of the calls of one era so far."""
-    calls = era.counted + era.window.n
-    return Totals(calls - era.failures + era.good_probes, era.failures + era.bad_probes, era.ignored, 0)
-
-
 class History:
     """The counts of earlier eras; its owner holds the lock.
 
     Attributes:
-        late: Outcomes that came after a transition.
+        late: Counts the outcomes that came after a transition.
     """
 
-    __slots__ = ("_past", "_retired", "late")
+    __slots__ = ("_failure", "_ignored", "_success", "late")
 
     def __init__(self) -> None:
-        self.late = 0
-        self._past = Totals(0, 0, 0, 0)
-        self._retired: tuple[tuple[Era, Totals], ...] = ()
+        self.late = LateCounter()
+        self._success = 0.0
+        self._failure = 0
+        self._ignored = 0
 
     def retire(self, era: Era) -> None:
-        """An era is over. From now on its calls are counted under the lock, as late ones."""
-        era.watch = True
-        done, past = totals_of(era), self._past
-        self._past = Totals(past.success + done.success, past.failure + done.failure, past.ignored + done.ignored, 0)
-        kept = self._retired[1:] if len(self._retired) >= RETIRED else self._retired
-        self._retired = (*kept, (era, done))
+        """An era is over. From now on its calls are counted as late ones.
+
+        The counter is exchanged first: a quiet call reads it and counts in it without a step between where another
+        thread could come in, so afterwards nothing is added to the window any more.
+        """
+        era.counter = self.late
+        self._success += era.counted + era.window.n - era.failures + era.good_probes
+        self._failure += era.failures + era.bad_probes
+        self._ignored += era.ignored
 
     def totals(self, era: Era) -> Totals:
         """Everything so far, the current era included."""
-        now, past = totals_of(era), self._past
-        # On the quiet path a thread may have looked at its era before that was over, and counted afterwards.
-        slipped = sum(totals_of(old).success - done.success for old, done in self._retired)
-        return Totals(
-            past.success + now.success + slipped, past.failure + now.failure, past.ignored + now.ignored, self.late
-        )
+        success = self._success + era.counted + era.window.n - era.failures + era.good_probes
+        failure = self._failure + era.failures + era.bad_probes
+        return Totals(int(success), failure, self._ignored + era.ignored, int(self.late.n))

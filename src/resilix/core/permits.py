@@ -6,7 +6,9 @@ the queue. So the order is first come, first served, nobody can push in, and a p
 at every moment.
 
 The quiet path is two plain attributes, read and written without the lock on interpreters with a GIL (see
-``window.py``): ``free`` to take a place, ``waiting`` to give it back. While anybody waits, ``free`` is 0.
+``window.py``): ``free`` to take a place, ``busy`` to give it back. While anybody waits, ``free`` is 0. While something
+in this process attends to calls (``attention.py``) it is 0 too: the places that nobody has are then ``kept``, for those
+who take them under the lock.
 
 Under the lock there are plain loads and stores only: no call, not even of a builtin, and no allocation. So neither a
 signal handler nor the garbage collector can run there, and both may find their way back here: an interrupt
@@ -19,6 +21,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar, Token
+
+from resilix.attention import ATTENTION, GIL
 
 
 def _nobody() -> None:
@@ -74,31 +78,60 @@ class PermitQueue:
     Attributes:
         limit: How many places there are.
         queue: How many may wait; ``None`` for any number.
-        free: Places nobody has; 0 while anybody waits.
+        free: Places nobody has and anybody may take without the lock; 0 while anybody waits, and while attended.
+        kept: Places nobody has, while attended.
+        attended: Whether something in this process attends to calls.
+        busy: Whether a place has to be given back under the lock: somebody waits, or it is attended.
         waiting: How many wait.
         rejected: Callers turned away.
     """
 
-    __slots__ = ("_first", "_last", "_lock", "free", "limit", "queue", "rejected", "waiting")
+    __slots__ = (
+        "_first", "_last", "_lock", "attended", "busy", "free", "kept", "limit", "queue", "rejected", "waiting",
+    )  # fmt: skip
 
     def __init__(self, limit: int, queue: int | None) -> None:
         self.limit = limit
         self.queue = queue
         self.free = limit
+        self.kept = 0
+        self.attended = False
+        self.busy = False
         self.waiting = 0
         self.rejected = 0
         self._first: Hold | None = None
         self._last: Hold | None = None
         self._lock = threading.Lock()
 
+    @property
+    def idle(self) -> int:
+        """Places nobody has."""
+        return self.free + self.kept
+
+    def attend(self) -> None:
+        """Look again whether something in this process attends to calls, or wants to know who holds a place."""
+        with self._lock:
+            self.attended = ATTENTION.wanted or HELD.used
+            if self.attended:
+                self.busy = True
+                self.kept += self.free
+                self.free = 0
+            else:
+                self.busy = self.waiting > 0
+                self.free += self.kept
+                self.kept = 0
+
     def take(self, hold: Hold) -> bool:
         """Take a place if one is free now."""
         with self._lock:
             if self.free > 0:
                 self.free -= 1
-                hold.needed = 1
-                return True
-            return False
+            elif self.kept > 0:
+                self.kept -= 1
+            else:
+                return False
+            hold.needed = 1
+            return True
 
     def enqueue(self, hold: Hold, wake: Callable[[], object]) -> bool:
         """Take a place if one is free by now, else join the queue; False when the queue is full.
@@ -113,9 +146,14 @@ class PermitQueue:
                 self.free -= 1
                 hold.needed = 1
                 return True
+            if self.kept > 0:
+                self.kept -= 1
+                hold.needed = 1
+                return True
             if self.queue is not None and self.waiting >= self.queue:
                 return False
             self.waiting += 1
+            self.busy = True
             hold.queued = True
             hold.before = self._last
             if self._last is None:
@@ -148,6 +186,13 @@ class PermitQueue:
 
     def give_back(self) -> None:
         """Free a place that was taken without a hold, or hand it to the first who waits."""
+        if GIL and not self.waiting:
+            # Neither line calls anything, so nobody comes between, with a GIL.
+            if self.attended:
+                self.kept += 1
+            else:
+                self.free += 1
+            return
         hold = Hold(self)
         hold.needed = 1
         self.drop(hold)
@@ -164,13 +209,17 @@ class PermitQueue:
                     return None
                 hold.needed = 0
                 if self._first is None:
-                    self.free += 1
+                    if self.attended:
+                        self.kept += 1
+                    else:
+                        self.free += 1
                     return None
                 heir = leaving = self._first
                 heir.needed = 1
             # Taken out of the chain now rather than skipped later: otherwise callers that give up would pile
             # up behind one long wait.
             self.waiting -= 1
+            self.busy = self.attended or self.waiting > 0
             leaving.queued = False
             if leaving.before is None:
                 self._first = leaving.after
@@ -196,6 +245,7 @@ class PermitQueue:
         self._lock = threading.Lock()
         hold, self._first, self._last = self._first, None, None
         self.waiting = 0
+        self.busy = self.attended
         while hold is not None:
             hold.queued = False
             hold.before, hold.after, hold = None, None, hold.after
@@ -213,6 +263,12 @@ class HeldPlaces:
     def __init__(self) -> None:
         self.used = False
         self._held: ContextVar[tuple[Hold, ...]] = ContextVar("resilix_held_places", default=())
+
+    def use(self) -> None:
+        """Keep the list from now on, for the rest of the process."""
+        if not self.used:
+            self.used = True
+            ATTENTION.tell()
 
     def push(self, hold: Hold) -> Token[tuple[Hold, ...]]:
         """Note that this context holds a place."""

@@ -79,6 +79,7 @@ class RetryPlan:
     Attributes:
         judges_results: Whether results have to be looked at, not only exceptions.
         needs_start: Whether anything asks how long ago the first attempt began.
+        shows_call: Whether anything of the user's is shown the arguments of the call, in tenacity's call state.
         attempts: The most attempts of one call; infinite when ``stop`` or ``within`` bound them.
         within: Seconds for the whole call; infinite without a bound.
         on_result: The user's predicate for results, if there is one.
@@ -87,7 +88,7 @@ class RetryPlan:
 
     __slots__ = (
         "_on", "_retrying", "_stop", "_wait", "_wait_kind", "attempts", "budget", "judges_results", "needs_start",
-        "on_result", "on_state", "shown", "within",
+        "on_result", "on_state", "shown", "shows_call", "within",
     )  # fmt: skip
 
     def __init__(
@@ -120,6 +121,7 @@ class RetryPlan:
         if theirs and wait is None:
             self._wait_kind = "tenacity"
         self.needs_start = theirs or within is not None
+        self.shows_call = theirs and any(_sees_state(one) for one in (on, wait, stop) if callable(one))
         self._retrying = _retry_object(self._wait, self._stop, on) if theirs else None
         self.shown = self._on.shown
 
@@ -200,6 +202,20 @@ def asks_results(on: Any) -> bool:
     if isinstance(on, (retry_any, retry_all)):
         return any(asks_results(one) for one in on.retries)
     return type(on) not in ON_EXCEPTIONS_ONLY
+
+
+def _sees_state(strategy: Any) -> bool:
+    """Whether code that is not tenacity's is asked with a call state; predicates of retry objects are not."""
+    if isinstance(strategy, type) or not isinstance(strategy, (retry_base, stop_base, wait_base)):
+        return not isinstance(strategy, type)
+    if type(strategy).__module__.partition(".")[0] != "tenacity":
+        return True
+    parts: list[Any] = []
+    for name, part in vars(strategy).items():
+        several = isinstance(part, (tuple, list))
+        if several or not (isinstance(strategy, retry_base) and name == "predicate"):
+            parts += part if several else [part]
+    return any(_sees_state(part) for part in parts if callable(part))
 
 
 def _refuse_async(option: str, value: Any) -> None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from resilix.attention import GIL
 from resilix.clock import SYSTEM
 from resilix.core.deadline import DEADLINE
-from resilix.core.era import GIL
 from resilix.errors import RejectedError
 from resilix.http.bodies import replayable
 from resilix.http.conduct import Conduct, Counters

@@ -112,7 +112,7 @@ class PoolGuard:
     @property
     def free(self) -> int | None:
         """Places nobody has; ``None`` without a bound."""
-        return None if self._queue is None else self._queue.free
+        return None if self._queue is None else self._queue.idle
 
     def enter(self, seconds: float | None = None) -> None:
         """Take a place, waiting for one if need be.

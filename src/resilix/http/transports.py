@@ -6,7 +6,7 @@ import warnings
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from resilix.core.era import GIL
+from resilix.attention import GIL
 from resilix.errors import ConfigurationError, RejectedError, ResilixWarning
 from resilix.http.backend import hold
 from resilix.http.call import CLIENT_CALL, Call, Port

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import warnings
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Never, ParamSpec, TypeVar, cast, overload
 
 from resilix.errors import ConfigurationError, ResilixWarning
@@ -19,6 +21,8 @@ from resilix.policies.functions import (
 )
 from resilix.policies.hazards import warnings_for
 from resilix.policies.outcomes import Outcomes
+from resilix.policies.quiet import quiet_of
+from resilix.policies.weave import GENERIC, MANY, MANY_THROUGH, WEAVE, Level, shape_of, unwoven, weave
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,9 +42,11 @@ class Target:
         inner: The policies already inside, outermost first.
         serves_many: Whether each call brings its own function, as the first argument.
         outcomes: What its maker knows about its outcomes, for a retry around it; ``None`` for an ordinary function.
+        levels: The outermost policies inside, as far as they can be woven into one function; outermost first.
+        base: What the innermost of these calls.
     """
 
-    __slots__ = ("_label", "fn", "inner", "is_async", "outcomes", "serves_many", "user")
+    __slots__ = ("_label", "base", "fn", "inner", "is_async", "levels", "outcomes", "serves_many", "user")
 
     def __init__(
         self,
@@ -60,6 +66,8 @@ class Target:
         self.serves_many = serves_many
         self.user = fn if user is None else user
         self.outcomes = outcomes
+        self.levels: tuple[Level, ...] = ()
+        self.base = fn
 
     def label(self, args: tuple[Any, ...]) -> str:
         """What events and errors call this function: the pipeline's name, else its qualified name."""
@@ -76,17 +84,45 @@ class Target:
         chosen: AnyCallable = args[0] if self.serves_many and args else self.user
         return chosen
 
-    def around(self, shell: AnyCallable, policy: object) -> Target:
+    def around(self, shell: AnyCallable, policy: Policy[Any]) -> Target:
         """The same target with one more policy around it."""
-        return self._copy(shell, self.is_async, self._label, (policy, *self.inner))
+        quiet = quiet_of(shell)
+        wider = self._copy(shell, self.is_async, self._label, (policy, *self.inner))
+        if quiet is not None:
+            handed = quiet.handed or partial(continue_async, policy, self)
+            wider.levels = (Level(shell, quiet, handed), *self.levels)
+            wider.base = self.base
+        return wider
 
     def named(self, label: str | None) -> Target:
         """The same target under another name."""
-        return self._copy(self.fn, self.is_async, label or self._label, self.inner)
+        renamed = self._copy(self.fn, self.is_async, label or self._label, self.inner)
+        renamed.levels, renamed.base = self.levels, self.base
+        return renamed
+
+    def named_like(self, other: Target) -> Target:
+        """The same target under the name that another has."""
+        renamed = self.named(None)
+        renamed._label = other._label
+        return renamed
 
     def awaited(self, fn: AnyCallable) -> Target:
         """The same target as an async function."""
         return self._copy(fn, True, self._label, self.inner)
+
+    def callable(self) -> AnyCallable:
+        """What policies further out call, with whatever arguments: woven, where that is possible."""
+        if not (self.levels and WEAVE.on):
+            return self.fn
+        shape = GENERIC
+        if self.serves_many:
+            shape = MANY if self.base is _run else MANY_THROUGH
+        woven: AnyCallable = weave(self.levels, self.base, shape, is_async=self.is_async)
+        return woven
+
+    def with_woven(self) -> Target:
+        """The same target, for a policy that has no quiet case: what is inside is called as one function."""
+        return self._copy(self.callable(), self.is_async, self._label, self.inner)
 
     def _copy(self, fn: AnyCallable, is_async: bool, label: str | None, inner: tuple[Any, ...]) -> Target:
         # From further out only our shells would be seen.
@@ -177,6 +213,13 @@ class Policy(Generic[Alt]):
         wrapped: Callable[..., Any] = decorate(self, fn)
         return wrapped
 
+    def _extend(self, target: Target) -> Target:
+        """Put this policy around a target."""
+        shell = self._bind(target)
+        if target.levels and quiet_of(shell) is None:
+            shell = self._bind(target.with_woven())
+        return target.around(shell, self)
+
     def _bind(self, target: Target) -> AnyCallable:
         """Make the shell around a target. Ours override this; the default goes through the public methods."""
         fn = target.fn
@@ -214,14 +257,14 @@ class BoundPolicy(Policy[Alt]):
             )
         shell = self._sync_shell
         if shell is None:
-            shell = self._sync_shell = self._bind(Target(_run, is_async=False, serves_many=True))
+            shell = self._sync_shell = self._extend(Target(_run, is_async=False, serves_many=True)).callable()
         return cast("R | Alt", shell(fn, *args, **kwargs))
 
     async def acall(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R | Alt:
         """Await ``fn(*args, **kwargs)`` under this policy; see :meth:`Policy.acall`."""
         shell = self._async_shell
         if shell is None:
-            shell = self._async_shell = self._bind(Target(_arun, is_async=True, serves_many=True))
+            shell = self._async_shell = self._extend(Target(_arun, is_async=True, serves_many=True)).callable()
         return cast("R | Alt", await shell(fn, *args, **kwargs))
 
 
@@ -261,21 +304,45 @@ def decorate(policy: Policy[Any], fn: Any) -> Any:
     return _wrap(policy, fn)
 
 
+RECORD = "__resilix_target__"
+"""Where a wrapper of ours keeps what it is made of. Others' wrappers copy it, so it says whose it is."""
+
+
 def _wrap(policy: Policy[Any], fn: Any) -> Any:
     _check_wrappable(policy, fn)
-    inner: tuple[Any, ...] = getattr(fn, "__resilix__", ())
-    target = Target(fn, is_async=is_coroutine_function(fn), inner=inner)
-    shell = policy._bind(target)  # pyright: ignore[reportPrivateUsage]  # the seam of our own module
-    # A shell is made for this function alone, so it may become its wrapper without another frame.
-    wrapper = functools.update_wrapper(shell, fn)
+    inside: tuple[Any, ...] = getattr(fn, "__resilix__", ())
+    target = _made_of(fn) or Target(fn, is_async=is_coroutine_function(fn), inner=inside)
+    extended = policy._extend(target)  # pyright: ignore[reportPrivateUsage]  # the seam of our own module
+    wrapper = functools.update_wrapper(_wrapper(extended), fn)
     if not hasattr(fn, "__qualname__"):  # a partial or a callable object
         wrapper.__qualname__ = qualified_name(fn)
         wrapper.__name__ = wrapper.__qualname__.rpartition(".")[2]
-    around = (policy, *inner)
+    around = (policy, *inside)
     wrapper.__dict__["__resilix__"] = around
+    wrapper.__dict__[RECORD] = (weakref.ref(wrapper), extended)
     for text in warnings_for(around):
         warnings.warn(f"{qualified_name(fn)}: {text}", ResilixWarning, stacklevel=4)
     return wrapper
+
+
+def _made_of(fn: Any) -> Target | None:
+    """What a wrapper of ours is made of, so that the next policy becomes part of the same one."""
+    known: tuple[Any, Target] | None = getattr(fn, "__dict__", {}).get(RECORD)
+    return known[1] if known is not None and known[0]() is fn else None
+
+
+def _wrapper(target: Target) -> AnyCallable:
+    """The function that takes a user's function's place."""
+    shell, base = target.fn, target.base
+    if not target.levels:
+        return shell  # made for this function alone
+    exact = base is target.user and not any(level.quiet.wants_call for level in target.levels)
+    shape = shape_of(base) if exact else None
+    if shape is None:
+        return target.callable() if WEAVE.on else shell
+    if not WEAVE.on:
+        return cast("AnyCallable", unwoven(shell, base, is_async=target.is_async))
+    return cast("AnyCallable", weave(target.levels, base, shape, is_async=target.is_async, like=base))
 
 
 def _check_wrappable(policy: object, fn: Any) -> None:

@@ -13,25 +13,23 @@ from resilix.clock import SYSTEM, TimeSource
 from resilix.core import options
 from resilix.core.breaker import BreakerCore
 from resilix.core.deadline import DEADLINE
-from resilix.core.era import GIL, BreakerSnapshot, CircuitState, Era, Mode, Refusal, Ticket
+from resilix.core.era import BreakerSnapshot, CircuitState, Mode
 from resilix.core.history import Totals
 from resilix.core.judge import Judge
 from resilix.core.options import Seconds, checked
 from resilix.core.settings import MIN_CALLS, OWNER, BreakerSettings, Calls, read_settings
 from resilix.core.verdict import On, Verdict
-from resilix.errors import CircuitOpenError
-from resilix.events import HUB, CallAdmitted, CallRefused, ProbeAdmitted
+from resilix.events import HUB
 from resilix.policies.announce import Announcer
-from resilix.policies.base import Guard, Target, continue_async
-from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
+from resilix.policies.breaker_calls import BreakerCalls
 from resilix.policies.permit import Permit
 from resilix.policies.registry import REGISTRY
-from resilix.policies.time_left import check_deadline, refuse_deadline
+from resilix.policies.time_left import check_deadline
 
 JUDGING = ("on", "ignore", "on_result")
 
 
-class CircuitBreaker(Guard):
+class CircuitBreaker(BreakerCalls):
     """Refuses calls to a dependency that keeps failing, and lets a probe through now and then to see if it is back.
 
     Make one per dependency, keep it, share it: between threads, event loops, ``def`` and ``async def``.
@@ -72,8 +70,6 @@ class CircuitBreaker(Guard):
     The state machine follows Nygard's "Release It!"; eras follow the generation number of sony/gobreaker; the joint
     rule of failures in a row and a rate follows the breaker of linkerd2-proxy.
     """
-
-    kind = "breaker"
 
     @checked(OWNER, 'CircuitBreaker("quotes", on=ConnectionError)')
     def __init__(
@@ -268,160 +264,8 @@ class CircuitBreaker(Guard):
 
         return Permit(settle, self._judge.error)
 
-    def _admit(self, now: float) -> Ticket:
-        core = self._core
-        admitted = core.admit(now)
-        try:
-            if core.changes:
-                self._announcer.flush()
-                if isinstance(admitted, Refusal):
-                    # A lease had run out long ago, and the opening that followed may be over as well.
-                    admitted = core.admit(now)
-                    self._announcer.flush()
-            if isinstance(admitted, Refusal):
-                raise self._refusal(admitted.retry_after, admitted.reason)
-            if HUB.listeners:
-                HUB.emit(CallAdmitted(policy=self.kind, name=self._name))
-                if admitted.era.state is CircuitState.HALF_OPEN:
-                    HUB.emit(ProbeAdmitted(policy=self.kind, name=self._name, lease=core.settings.probe_lease))
-        except BaseException:
-            # An interrupt in a listener, say: the call will not be made.
-            if isinstance(admitted, Ticket):
-                core.settle(admitted, Verdict.IGNORED, now, slow=False)
-            raise
-        return admitted
-
-    def _refusal(self, retry_after: float | None, reason: str) -> CircuitOpenError:
-        if GIL:
-            self._core.rejected += 1
-        else:
-            self._core.refused()
-        if HUB.listeners:
-            HUB.emit(CallRefused(policy=self.kind, name=self._name, kind="circuit_open", retry_after=retry_after))
-        return CircuitOpenError(self._name, retry_after=retry_after, reason=reason)
-
-    def _settle(self, ticket: Ticket, verdict: Verdict) -> None:
-        core = self._core
-        now = self._clock.now()
-        slow_after = core.settings.slow_after
-        slow = slow_after is not None and now - ticket.started > slow_after
-        core.settle(ticket, verdict, now, slow=slow)
-        if core.changes:
-            self._announcer.flush()
-
-    def _conclude(self, ticket: Ticket, judge: Callable[[Any], Verdict], outcome: object) -> None:
-        """Judge an outcome and report it. An interrupt in a predicate gives the permit back too."""
-        verdict = Verdict.IGNORED
-        try:
-            verdict = judge(outcome)
-        finally:
-            self._settle(ticket, verdict)
-
-    def _report(self, era: Era, verdict: Verdict) -> None:
-        """Count the outcome of a call that was admitted on the quiet path, where it is more than one more success."""
-        self._core.report(era, verdict, self._clock.now())
-        if self._core.changes:
-            self._announcer.flush()
-
-    def _begin(self) -> Era | Ticket:
-        """Admit a call that goes on when the function has returned (a streamed answer); give the proof to _end."""
-        era = self._core.era
-        return self._admit(self._clock.now()) if era.gate or HUB.listeners else era
-
-    def _end(self, proof: Era | Ticket, verdict: Verdict) -> None:
-        """Say how a call begun by hand ended; once only."""
-        if isinstance(proof, Ticket):
-            self._settle(proof, verdict)
-        elif verdict is Verdict.SUCCESS and not (
-            proof.watch or (proof.timed and self._clock.now() >= proof.window.edge)
-        ):
-            proof.window.n += 1
-        else:
-            self._report(proof, verdict)
-
-    def _bind(self, target: Target) -> AnyCallable:
-        return self._bind_async(target) if target.is_async else self._bind_sync(target)
-
-    def _bind_sync(self, target: Target) -> AnyCallable:
-        fn, core, clock, plain = target.fn, self._core, self._clock, PLAIN
-        hub, deadline = HUB, DEADLINE
-
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            if deadline.used and deadline.remaining(SYSTEM.now()) <= 0:
-                refuse_deadline(self.kind, target.label(args), name=self._name)
-            era = core.era
-            if era.gate or hub.listeners:
-                return attended(args, kwargs)
-            try:
-                result = fn(*args, **kwargs)
-            except BaseException as error:
-                self._report(era, self._judge.error(error))
-                raise
-            if type(result) not in plain and is_awaitable(result):
-                return continue_async(self, target, result, args, kwargs)
-            if era.watch or (era.timed and clock.now() >= era.window.edge):
-                self._report(era, Verdict.SUCCESS)
-            else:
-                era.window.n += 1
-            return result
-
-        def attended(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            now = clock.now()
-            era = core.era
-            until = era.until
-            if now < until:
-                raise self._refusal(None if until == math.inf else until - now, era.reason)
-            ticket = self._admit(now)
-            try:
-                result = fn(*args, **kwargs)
-            except BaseException as error:
-                self._conclude(ticket, self._judge.error, error)
-                raise
-            if type(result) not in plain and is_awaitable(result):
-                self._settle(ticket, Verdict.IGNORED)
-                return continue_async(self, target, result, args, kwargs)
-            self._conclude(ticket, self._judge.result, result)
-            return result
-
-        return guarded
-
-    def _bind_async(self, target: Target) -> AnyCallable:
-        fn, core, clock = target.fn, self._core, self._clock
-        hub, deadline = HUB, DEADLINE
-
-        async def guarded(*args: Any, **kwargs: Any) -> Any:
-            if deadline.used and deadline.remaining(SYSTEM.now()) <= 0:
-                refuse_deadline(self.kind, target.label(args), name=self._name)
-            era = core.era
-            if era.gate or hub.listeners:
-                return await attended(args, kwargs)
-            try:
-                result = await fn(*args, **kwargs)
-            except BaseException as error:
-                self._report(era, self._judge.error(error))
-                raise
-            if era.watch or (era.timed and clock.now() >= era.window.edge):
-                self._report(era, Verdict.SUCCESS)
-            else:
-                era.window.n += 1
-            return result
-
-        async def attended(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            now = clock.now()
-            era = core.era
-            until = era.until
-            if now < until:
-                raise self._refusal(None if until == math.inf else until - now, era.reason)
-            ticket = self._admit(now)
-            try:
-                result = await fn(*args, **kwargs)
-            except BaseException as error:
-                self._conclude(ticket, self._judge.error, error)
-                raise
-            self._conclude(ticket, self._judge.result, result)
-            return result
-
-        return guarded
+    def _attend(self) -> None:
+        self._core.attend()
 
     def _after_fork(self) -> None:
         self._core.after_fork()

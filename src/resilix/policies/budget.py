@@ -74,5 +74,8 @@ class RetryBudget:
         """Retries that were not granted so far."""
         return self.core.denied
 
+    def _attend(self) -> None:
+        """It is asked where something has failed already, so it has no quiet path."""
+
     def _after_fork(self) -> None:
         self.core.lock = threading.Lock()

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any, Never
 
+from resilix.attention import GIL
 from resilix.clock import SYSTEM
 from resilix.core import options
-from resilix.core.breaker import GIL
 from resilix.core.deadline import DEADLINE
 from resilix.core.options import Seconds, checked
 from resilix.core.permits import HELD, Hold, PermitQueue
@@ -18,9 +18,26 @@ from resilix.policies.base import Guard, Target, continue_async
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.permit import Permit
 from resilix.policies.place import Place
+from resilix.policies.quiet import Live, Quiet, with_quiet
 from resilix.policies.registry import REGISTRY
 from resilix.policies.time_left import refuse_deadline
 from resilix.runtime import ThreadParker, async_parker
+
+
+QUIET = """
+if not queue.free and not lend():
+    result = PLAIN
+else:
+    queue.free -= 1
+    try:
+        result = INNER
+    finally:
+        if queue.busy:
+            queue.give_back()
+        else:
+            queue.free += 1
+"""
+"""Take a place, and give it back."""
 
 
 class Bulkhead(Guard):
@@ -88,12 +105,12 @@ class Bulkhead(Guard):
     @property
     def in_use(self) -> int:
         """Places taken now."""
-        return self._queue.limit - self._queue.free
+        return self._queue.limit - self._queue.idle
 
     @property
     def free(self) -> int:
         """Places free now."""
-        return self._queue.free
+        return self._queue.idle
 
     @property
     def waiting(self) -> int:
@@ -153,23 +170,24 @@ class Bulkhead(Guard):
     # -- calls ---------------------------------------------------------------------------------------------
 
     def _bind(self, target: Target) -> AnyCallable:
-        return self._bind_async(target) if target.is_async else self._bind_sync(target)
+        shell = self._bind_async(target) if target.is_async else self._bind_sync(target)
+        return with_quiet(shell, Quiet(QUIET, {"queue": Live(lambda: self._queue), "lend": self._lend}))
 
     def _bind_sync(self, target: Target) -> AnyCallable:
-        fn, plain, hub, deadline, held = target.fn, PLAIN, HUB, DEADLINE, HELD
+        fn, plain, deadline, held = target.fn, PLAIN, DEADLINE, HELD
         impatient = self._max_wait <= 0
 
         def placed(*args: Any, **kwargs: Any) -> Any:
             queue = self._queue
-            if held.used or hub.listeners or deadline.used or not GIL or queue.free < 1:
-                if impatient and queue.free < 1 and not deadline.used:
+            if queue.free < 1:
+                if impatient and queue.idle < 1 and not deadline.used:
                     self._refuse(queue, 0.0)
                 return attended(queue, args, kwargs)
             queue.free -= 1
             try:
                 result = fn(*args, **kwargs)
             finally:
-                if queue.waiting:
+                if queue.busy:
                     queue.give_back()
                 else:
                     queue.free += 1
@@ -187,7 +205,7 @@ class Bulkhead(Guard):
                 finally:
                     held.pop(token)
             finally:
-                if GIL and hold.needed == 1 and not queue.waiting:
+                if hold.needed == 1 and not queue.busy:
                     hold.needed = 0
                     queue.free += 1
                 else:
@@ -199,20 +217,20 @@ class Bulkhead(Guard):
         return placed
 
     def _bind_async(self, target: Target) -> AnyCallable:
-        fn, hub, deadline, held = target.fn, HUB, DEADLINE, HELD
+        fn, deadline, held = target.fn, DEADLINE, HELD
         impatient = self._max_wait <= 0
 
         async def placed(*args: Any, **kwargs: Any) -> Any:
             queue = self._queue
-            if held.used or hub.listeners or deadline.used or not GIL or queue.free < 1:
-                if impatient and queue.free < 1 and not deadline.used:
+            if queue.free < 1:
+                if impatient and queue.idle < 1 and not deadline.used:
                     self._refuse(queue, 0.0)
                 return await attended(queue, args, kwargs)
             queue.free -= 1
             try:
                 return await fn(*args, **kwargs)
             finally:
-                if queue.waiting:
+                if queue.busy:
                     queue.give_back()
                 else:
                     queue.free += 1
@@ -227,7 +245,7 @@ class Bulkhead(Guard):
                 finally:
                     held.pop(token)
             finally:
-                if GIL and hold.needed == 1 and not queue.waiting:
+                if hold.needed == 1 and not queue.busy:
                     hold.needed = 0
                     queue.free += 1
                 else:
@@ -261,7 +279,7 @@ class Bulkhead(Guard):
     def _begin(self, label: str) -> Hold | PermitQueue:
         """Take a place for a call that goes on when the function has returned; give the proof to _end."""
         queue = self._queue
-        if GIL and queue.free > 0 and not HUB.listeners:
+        if queue.free > 0:
             queue.free -= 1
             return queue
         hold = Hold(queue)
@@ -275,7 +293,7 @@ class Bulkhead(Guard):
     async def _abegin(self, label: str) -> Hold | PermitQueue:
         """The same, async."""
         queue = self._queue
-        if GIL and queue.free > 0 and not HUB.listeners:
+        if queue.free > 0:
             return self._begin(label)
         hold = Hold(queue)
         try:
@@ -290,10 +308,29 @@ class Bulkhead(Guard):
         """Give the place of a call begun by hand back; once only."""
         if isinstance(proof, Hold):
             proof.drop()
-        elif proof.waiting:
+        elif proof.busy:
             proof.give_back()
         else:
             proof.free += 1
+
+    def _lend(self) -> bool:
+        """Whether a call may go the quiet way although something in this process attends to calls.
+
+        If so there is a free place, and it is the caller's next step to take it: nobody comes between.
+
+        Raises:
+            BulkheadFullError: There is nothing more to look at: it is full.
+        """
+        queue = self._queue
+        if queue.idle < 1 and self._max_wait <= 0 and not DEADLINE.used:
+            self._refuse(queue, 0.0)
+        if HELD.used or HUB.listeners or DEADLINE.in_force() or not GIL:
+            return False
+        if queue.kept:
+            queue.kept -= 1
+            queue.free += 1
+            return True
+        return False
 
     def _take(self, hold: Hold, label: str) -> bool:
         """Take a free place. False when there is none and the caller may wait for one."""
@@ -342,4 +379,8 @@ class Bulkhead(Guard):
     def _after_fork(self) -> None:
         # Calls of the parent give their places back to the queue they took them from.
         parents, self._queue = self._queue, PermitQueue(self._queue.limit, self._queue.queue)
+        self._queue.attend()
         parents.orphan()
+
+    def _attend(self) -> None:
+        self._queue.attend()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar, overload
 
 from resilix.core.options import checked, refuse
@@ -18,6 +19,7 @@ from resilix.policies.functions import (
     promises_awaitable,
     qualified_name,
 )
+from resilix.policies.quiet import Quiet, with_quiet
 from resilix.tally import TALLY
 
 A = TypeVar("A")
@@ -29,6 +31,17 @@ class _Missing:
 
 
 _MISSING: Any = _Missing()
+
+
+QUIET = """
+try:
+    result = INNER
+except Exception as error:
+    if not answers(error, CALL):
+        raise
+    result = AWAIT answer(error, CALL)
+"""
+"""Nothing happens as long as nothing fails."""
 
 
 class Fallback(BoundPolicy[Alt]):
@@ -63,33 +76,43 @@ class Fallback(BoundPolicy[Alt]):
             )
         return self._bind_sync(target)
 
+    def _quiet(self, target: Target, answer: AnyCallable, handed: AnyCallable | None) -> Quiet:
+        names = {"answers": partial(self._answers, target), "answer": answer}
+        return Quiet(QUIET, names, wants_call=self._call is not None, handed=handed)
+
     def _bind_sync(self, target: Target) -> AnyCallable:
         fn, plain = target.fn, PLAIN
         # Callers that await what comes back must be able to await the answer too.
         awaited = promises_awaitable(target.user)
 
         def caught(*args: Any, **kwargs: Any) -> Any:
-            nonlocal awaited
             try:
                 result = fn(*args, **kwargs)
             except Exception as error:
-                if not self._answers(target, args, error):
+                if not self._answers(target, error, args, kwargs):
                     raise
-                if awaited:
-                    return self._answer_later(target, args, kwargs, error)
-                try:
-                    answer = self._answer(target, args, kwargs, error)
-                except Exception as broken:
-                    _chain(broken, error)
-                    raise
-                self._served(target, args, error)
-                return answer
+                return answer(error, args, kwargs)
             if type(result) not in plain and is_awaitable(result):
-                awaited = not target.serves_many
-                return continue_async(self, target, result, args, kwargs)
+                return handed(result, args, kwargs)
             return result
 
-        return caught
+        def answer(error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if awaited:
+                return self._answer_later(target, error, args, kwargs)
+            try:
+                answer = self._answer(target, args, kwargs, error)
+            except Exception as broken:
+                _chain(broken, error)
+                raise
+            self._served(target, args, error)
+            return answer
+
+        def handed(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            nonlocal awaited
+            awaited = not target.serves_many
+            return continue_async(self, target, result, args, kwargs)
+
+        return with_quiet(caught, self._quiet(target, answer, handed))
 
     def _bind_async(self, target: Target) -> AnyCallable:
         fn = target.fn
@@ -98,14 +121,14 @@ class Fallback(BoundPolicy[Alt]):
             try:
                 return await fn(*args, **kwargs)
             except Exception as error:
-                if not self._answers(target, args, error):
+                if not self._answers(target, error, args, kwargs):
                     raise
-                return await self._answer_later(target, args, kwargs, error)
+                return await self._answer_later(target, error, args, kwargs)
 
-        return caught
+        return with_quiet(caught, self._quiet(target, partial(self._answer_later, target), None))
 
     async def _answer_later(
-        self, target: Target, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception
+        self, target: Target, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         try:
             answer = self._answer(target, args, kwargs, error)
@@ -117,7 +140,9 @@ class Fallback(BoundPolicy[Alt]):
         self._served(target, args, error)
         return answer
 
-    def _answers(self, target: Target, args: tuple[Any, ...], error: Exception) -> bool:
+    def _answers(
+        self, target: Target, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> bool:
         try:
             return bool(self._matcher.ask(error, own_refusals=True))
         except Exception as broken:

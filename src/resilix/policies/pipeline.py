@@ -84,11 +84,13 @@ class Pipeline(BoundPolicy[Alt]):
         )
 
     def _bind(self, target: Target) -> AnyCallable:
-        target = target.named(self._name)
+        return self._extend(target).fn
+
+    def _extend(self, target: Target) -> Target:
+        inside = target.named(self._name)
         for policy in reversed(self.policies):
-            shell = policy._bind(target)  # pyright: ignore[reportPrivateUsage]  # the seam of our own module
-            target = target.around(shell, policy)
-        return target.fn
+            inside = policy._extend(inside)  # pyright: ignore[reportPrivateUsage]  # the seam of our own module
+        return inside.named_like(target)
 
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import warnings
 import weakref
 from typing import Protocol
 
+from resilix.attention import ATTENTION
 from resilix.errors import ResilixWarning
 
 
@@ -20,6 +21,8 @@ class Named(Protocol):
         ...
 
     def _after_fork(self) -> None: ...
+
+    def _attend(self) -> None: ...
 
 
 class Registry:
@@ -41,6 +44,8 @@ class Registry:
                 self._warned.add(key)
             self._by_name[key] = policy
             self._all.add(policy)
+        # Only now, so that what changes meanwhile reaches it either way.
+        policy._attend()  # pyright: ignore[reportPrivateUsage]  # part of the protocol above
         if taken:
             warnings.warn(
                 f"a second live {kind} is named {policy.name!r}: the newer one takes the name in metrics and "
@@ -64,6 +69,13 @@ class Registry:
         with self._lock:
             return [policy for _, policy in sorted(self._by_name.items(), key=lambda item: item[0])]
 
+    def attend(self) -> None:
+        """Have all policies look again whether something in this process attends to calls."""
+        with self._lock:
+            policies = list(self._all)
+        for policy in policies:
+            policy._attend()  # pyright: ignore[reportPrivateUsage]  # part of the protocol above
+
     def count(self, source: object) -> None:
         """Have something with counts of its own, no policy, be seen by metrics for as long as it lives."""
         with self._lock:
@@ -77,6 +89,7 @@ class Registry:
     def after_fork(self) -> None:
         """In a forked child: locks and permits of the parent's other threads mean nothing here."""
         self._lock = threading.RLock()
+        ATTENTION.after_fork()
         for policy in list(self._all):
             policy._after_fork()  # pyright: ignore[reportPrivateUsage]  # part of the protocol above
 
@@ -86,6 +99,8 @@ _MOST_WARNED = 1024
 
 REGISTRY = Registry()
 """The policies of this process."""
+
+ATTENTION.when_changed(REGISTRY.attend)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=REGISTRY.after_fork)

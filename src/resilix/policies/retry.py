@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tenacity import RetryCallState
@@ -17,9 +18,39 @@ from resilix.core.verdict import On
 from resilix.policies.base import Guard, Target, continue_async
 from resilix.policies.budget import RetryBudget
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
+from resilix.policies.quiet import Quiet, with_quiet
 from resilix.policies.retry_call import KIND, AttemptLoop, RetryCall
 from resilix.policies.time_left import check_deadline
 from resilix.runtime import RUNTIME, cancel_requested
+
+
+Further = Callable[[], Any]
+"""Makes all further attempts of one call; in async code it gives something to await."""
+Begin = Callable[[Exception, float, tuple[Any, ...], dict[str, Any]], "Further | None"]
+"""Told the error of the first attempt, when the call began, and its arguments."""
+
+QUIET = """
+if deadline.used and deadline.in_force():
+    result = PLAIN
+else:
+    try:
+        result = INNER
+    except Exception as error:
+        further = begin(error, STARTED, CALL)
+        if further is None:
+            raise
+    else:
+        DONE
+        further = None
+    if further is not None:
+        result = AWAIT further()
+"""
+"""Make the first attempt; nothing else happens when it succeeds."""
+
+REFILL = """if budget.level < budget.tokens:
+            budget.give(1)
+        DONE"""
+"""With a budget: what a success pays back."""
 
 
 class Retry(Guard):
@@ -62,7 +93,20 @@ class Retry(Guard):
         return AttemptLoop(self._plan)
 
     def _bind(self, target: Target) -> AnyCallable:
-        return self._bind_async(target) if target.is_async else self._bind_sync(target)
+        begin = self._begin_async(target) if target.is_async else self._begin_sync(target)
+        shell = self._bind_async(target, begin) if target.is_async else self._bind_sync(target, begin)
+        if self._plan.judges_results:
+            return shell  # it looks at every result
+        names: dict[str, object] = {"deadline": DEADLINE, "begin": begin, "system": SYSTEM, "budget": self._plan.budget}
+        return with_quiet(shell, Quiet(self._quiet(), names, wants_call=self._plan.shows_call))
+
+    def _quiet(self) -> str:
+        lines = QUIET
+        if self._plan.needs_start:
+            lines = lines.replace("STARTED", "started").replace("    try:", "    started = system.now()\n    try:", 1)
+        if self._plan.budget is not None:
+            lines = lines.replace("DONE", REFILL)
+        return lines.replace("STARTED", "0.0")
 
     def _start(self, target: Target, args: tuple[Any, ...]) -> float:
         """What a call needs before its first attempt; nothing at all by default."""
@@ -70,7 +114,29 @@ class Retry(Guard):
             check_deadline(self.kind, target.label(args))
         return SYSTEM.now() if self._plan.needs_start else 0.0
 
-    def _bind_sync(self, target: Target) -> AnyCallable:
+    def _begin_sync(self, target: Target) -> Begin:
+        """What follows when the first attempt has failed: all further attempts, or ``None`` when there is none."""
+        fn, plan = target.fn, self._plan
+
+        def begin(error: Exception, started: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Further | None:
+            call = RetryCall(plan, target, args, kwargs, started)
+            wait = call.failed(error)
+            return None if wait is None else partial(_again, fn, call, wait, args, kwargs)
+
+        return begin
+
+    def _begin_async(self, target: Target) -> Begin:
+        """The same, to be awaited."""
+        fn, plan = target.fn, self._plan
+
+        def begin(error: Exception, started: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Further | None:
+            call = RetryCall(plan, target, args, kwargs, started)
+            wait = call.failed(error, cancelled=cancel_requested())
+            return None if wait is None else partial(_again_async, fn, call, wait, args, kwargs)
+
+        return begin
+
+    def _bind_sync(self, target: Target, begin: Begin) -> AnyCallable:
         fn, plan, plain, deadline = target.fn, self._plan, PLAIN, DEADLINE
         budget = plan.budget
         careful, timed = plan.judges_results, plan.needs_start
@@ -81,9 +147,8 @@ class Retry(Guard):
             try:
                 result = fn(*args, **kwargs)
             except Exception as error:
-                call = RetryCall(plan, target, args, kwargs, started)
-                wait = call.failed(error)
-                if wait is None:
+                further = begin(error, started, args, kwargs)
+                if further is None:
                     raise
             else:
                 if type(result) not in plain and is_awaitable(result):
@@ -97,31 +162,12 @@ class Retry(Guard):
                 if wait is None:
                     return result
                 call.drop(result)
-            return again(call, wait, args, kwargs)
-
-        def again(call: RetryCall, wait: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            while True:
-                RUNTIME.driver.sleep(wait)
-                if call.overslept():
-                    return call.give_up()
-                try:
-                    result = fn(*args, **kwargs)
-                except Exception as error:
-                    following = call.failed(error)
-                    if following is None:
-                        raise
-                else:
-                    if type(result) not in plain and is_awaitable(result):
-                        return _resume(fn, call, result, args, kwargs)
-                    following = call.returned(result)
-                    if following is None:
-                        return result
-                    call.drop(result)
-                wait = following
+                further = partial(_again, fn, call, wait, args, kwargs)
+            return further()
 
         return retried
 
-    def _bind_async(self, target: Target) -> AnyCallable:
+    def _bind_async(self, target: Target, begin: Begin) -> AnyCallable:
         fn, plan, deadline = target.fn, self._plan, DEADLINE
         budget = plan.budget
         careful, timed = plan.judges_results, plan.needs_start
@@ -132,9 +178,8 @@ class Retry(Guard):
             try:
                 result = await fn(*args, **kwargs)
             except Exception as error:
-                call = RetryCall(plan, target, args, kwargs, started)
-                wait = call.failed(error, cancelled=cancel_requested())
-                if wait is None:
+                further = begin(error, started, args, kwargs)
+                if further is None:
                     raise
             else:
                 if not careful or (plain_result is not None and plain_result(result)):
@@ -146,12 +191,37 @@ class Retry(Guard):
                 if wait is None:
                     return result
                 await call.adrop(result)
-            return await _again(fn, call, wait, args, kwargs)
+                further = partial(_again_async, fn, call, wait, args, kwargs)
+            return await further()
 
         return retried
 
 
-async def _again(fn: AnyCallable, call: RetryCall, wait: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _again(fn: AnyCallable, call: RetryCall, wait: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Make the attempts after the first."""
+    while True:
+        RUNTIME.driver.sleep(wait)
+        if call.overslept():
+            return call.give_up()
+        try:
+            result = fn(*args, **kwargs)
+        except Exception as error:
+            following = call.failed(error)
+            if following is None:
+                raise
+        else:
+            if type(result) not in PLAIN and is_awaitable(result):
+                return _resume(fn, call, result, args, kwargs)
+            following = call.returned(result)
+            if following is None:
+                return result
+            call.drop(result)
+        wait = following
+
+
+async def _again_async(
+    fn: AnyCallable, call: RetryCall, wait: float, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     """Make the attempts after the first, async."""
     while True:
         await RUNTIME.driver.asleep(wait)
@@ -191,7 +261,7 @@ async def _resume(
         wait = call.returned(result, cancelled=cancel_requested())
         if wait is None:
             return result
-    return await _again(attempt, call, wait, args, kwargs)
+    return await _again_async(attempt, call, wait, args, kwargs)
 
 
 @checked("retry", "retry(on=ConnectionError)", method=False)

@@ -16,6 +16,7 @@ from resilix.errors import BulkheadFullError, TimeoutExceededError
 from resilix.events import HUB, CallRefused, TimedOut
 from resilix.policies.base import Guard, Target, continue_async
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable, promises_awaitable
+from resilix.policies.quiet import Quiet, with_quiet
 from resilix.policies.time_left import check_deadline
 from resilix.runtime import RUNTIME, Expiry, in_trio
 from resilix.tally import TALLY
@@ -26,6 +27,35 @@ if TYPE_CHECKING:
 
 MOST_ABANDONED = 64
 """How many abandoned calls one timeout policy may leave running before it refuses further ones."""
+
+
+QUIET = """
+if deadline.used and deadline.in_force() or runtime.driver.virtual or trio in modules and in_trio():
+    result = PLAIN
+else:
+    loop = running_loop()
+    page = ledger.page
+    if page is None or page.loop is not loop:
+        page = ledger.page_of(loop)
+    task = current_task(loop)
+    live = page.live
+    if task is None or task in live:
+        result = PLAIN
+    else:
+        when = page.time() + seconds
+        live[task] = (when, task.cancelling())
+        if not page.armed:
+            page.arm(when)
+        try:
+            result = INNER
+        except BaseException as error:
+            if page.leave(task, error):
+                raise expired(CALL) from error
+            raise
+        if live.pop(task, None) is None:
+            page.fired(task, None)
+"""
+"""Write the call down in the ledger of its event loop, and cross it out."""
 
 
 class Timeout(Guard):
@@ -62,7 +92,7 @@ class Timeout(Guard):
             return self._bind_cooperative_async(target) if target.is_async else self._bind_cooperative(target)
         if target.is_async:
             return self._bind_async(target)
-        HELD.used = True  # from now on a call may outlive its caller, and keep the places it holds
+        HELD.use()  # from now on a call may outlive its caller, and keep the places it holds
         if target.serves_many or promises_awaitable(target.user):
             return self._bind_promising(target)
         return self._bind_sync(target)
@@ -187,14 +217,14 @@ class Timeout(Guard):
         if ledger is None:
             ledger = self._ledger = Ledger()
         fn, seconds, runtime, deadline = target.fn, self._seconds, RUNTIME, DEADLINE
-        get_running_loop, current_task = asyncio.get_running_loop, asyncio.current_task
+        running_loop, current_task = asyncio.get_running_loop, asyncio.current_task
         # The policies inside learn how long they have; a function alone is simply cancelled.
         narrows = bool(target.inner)
 
         async def timed(*args: Any, **kwargs: Any) -> Any:
-            if narrows or deadline.used or runtime.driver.virtual or in_trio():
+            if narrows or deadline.in_force() or runtime.driver.virtual or in_trio():
                 return await attended(args, kwargs)
-            loop = get_running_loop()
+            loop = running_loop()
             task = current_task(loop)
             page = ledger.page
             if page is None or page.loop is not loop:
@@ -208,11 +238,14 @@ class Timeout(Guard):
                 result = await fn(*args, **kwargs)
             except BaseException as error:
                 if page.leave(task, error):
-                    self._expired(seconds, target.label(args), abandoned=False)
-                    raise TimeoutExceededError(seconds, target.label(args)) from error
+                    raise expired(args, kwargs) from error
                 raise
             page.leave(task, None)
             return result
+
+        def expired(args: tuple[Any, ...], kwargs: dict[str, Any]) -> TimeoutExceededError:
+            self._expired(seconds, target.label(args), abandoned=False)
+            return TimeoutExceededError(seconds, target.label(args))
 
         async def attended(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             limit = self._limit(target, args)
@@ -244,7 +277,14 @@ class Timeout(Guard):
             expiry.end(None)
             return result
 
-        return timed
+        if narrows:
+            return timed
+        names = {
+            "deadline": deadline, "runtime": runtime, "modules": sys.modules, "trio": "trio", "in_trio": in_trio,
+            "running_loop": running_loop, "current_task": current_task, "ledger": ledger, "seconds": seconds,
+            "expired": expired,
+        }  # fmt: skip
+        return with_quiet(timed, Quiet(QUIET, names))
 
     # -- both ----------------------------------------------------------------------------------------------
 

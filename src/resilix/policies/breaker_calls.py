@@ -1,0 +1,265 @@
+"""What a circuit breaker does around a call: the shells it binds, and how a call is admitted and reported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from resilix.attention import GIL
+from resilix.clock import SYSTEM, TimeSource
+from resilix.core.breaker import BreakerCore
+from resilix.core.deadline import DEADLINE
+from resilix.core.era import CircuitState, Era, Refusal, Ticket
+from resilix.core.judge import Judge
+from resilix.core.verdict import Verdict
+from resilix.errors import CircuitOpenError
+from resilix.events import HUB, CallAdmitted, CallRefused, ProbeAdmitted
+from resilix.policies.announce import Announcer
+from resilix.policies.base import Guard, Target, continue_async
+from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
+from resilix.policies.quiet import Quiet, with_quiet
+from resilix.policies.time_left import refuse_deadline
+
+QUIET = """
+era = core.quiet
+if era is None and (era := look()) is None:
+    result = PLAIN
+else:
+    try:
+        result = INNER
+    except BaseException as error:
+        failed(era, error)
+        raise
+    now = clock.now()
+    counter = era.counter
+    if counter is None or now >= counter.edge:
+        succeeded(era)
+    else:
+        counter.n += 1.0
+"""
+"""Let it through, and count."""
+
+QUIET_LAZY = """
+era = core.lazy
+if era is None and (era := look()) is None:
+    result = PLAIN
+else:
+    try:
+        result = INNER
+    except BaseException as error:
+        failed(era, error)
+        raise
+    counter = era.counter
+    if counter is None:
+        succeeded(era)
+    else:
+        counter.n += 1.0
+"""
+"""The same for a window that counts calls: no time needs to be read."""
+
+
+class BreakerCalls(Guard):
+    """The part of a circuit breaker that calls go through."""
+
+    kind = "breaker"
+
+    _name: str
+    _clock: TimeSource
+    _core: BreakerCore
+    _judge: Judge
+    _announcer: Announcer
+
+    def _admit(self, now: float) -> Ticket:
+        core = self._core
+        admitted = core.admit(now)
+        try:
+            if core.changes:
+                self._announcer.flush()
+                if isinstance(admitted, Refusal):
+                    # A lease had run out long ago, and the opening that followed may be over as well.
+                    admitted = core.admit(now)
+                    self._announcer.flush()
+            if isinstance(admitted, Refusal):
+                raise self._refusal(admitted.retry_after, admitted.reason)
+            if HUB.listeners:
+                HUB.emit(CallAdmitted(policy=self.kind, name=self._name))
+                if admitted.era.state is CircuitState.HALF_OPEN:
+                    HUB.emit(ProbeAdmitted(policy=self.kind, name=self._name, lease=core.settings.probe_lease))
+        except BaseException:
+            # An interrupt in a listener, say: the call will not be made.
+            if isinstance(admitted, Ticket):
+                core.settle(admitted, Verdict.IGNORED, now, slow=False)
+            raise
+        return admitted
+
+    def _refusal(self, retry_after: float | None, reason: str) -> CircuitOpenError:
+        if GIL:
+            self._core.rejected += 1
+        else:
+            self._core.refused()
+        if HUB.listeners:
+            HUB.emit(CallRefused(policy=self.kind, name=self._name, kind="circuit_open", retry_after=retry_after))
+        return CircuitOpenError(self._name, retry_after=retry_after, reason=reason)
+
+    def _settle(self, ticket: Ticket, verdict: Verdict) -> None:
+        core = self._core
+        now = self._clock.now()
+        slow_after = core.settings.slow_after
+        slow = slow_after is not None and now - ticket.started > slow_after
+        core.settle(ticket, verdict, now, slow=slow)
+        if core.changes:
+            self._announcer.flush()
+
+    def _conclude(self, ticket: Ticket, judge: Callable[[Any], Verdict], outcome: object) -> None:
+        """Judge an outcome and report it. An interrupt in a predicate gives the permit back too."""
+        verdict = Verdict.IGNORED
+        try:
+            verdict = judge(outcome)
+        finally:
+            self._settle(ticket, verdict)
+
+    def _report(self, era: Era, verdict: Verdict) -> None:
+        """Count the outcome of a call that was admitted on the quiet path, where it is more than one more success."""
+        self._core.report(era, verdict, self._clock.now())
+        if self._core.changes:
+            self._announcer.flush()
+
+    def _succeeded(self, era: Era) -> None:
+        self._report(era, Verdict.SUCCESS)
+
+    def _failed(self, era: Era, error: BaseException) -> None:
+        self._report(era, self._judge.error(error))
+
+    def _count(self, era: Era, now: float) -> None:
+        """Count the success of a call that was admitted on the quiet path; nothing may come between these lines."""
+        counter = era.counter
+        if counter is None or now >= counter.edge:
+            self._report(era, Verdict.SUCCESS)
+        else:
+            counter.n += 1.0
+
+    def _look(self) -> Era | None:
+        """The era, if a call may go the quiet way although something in this process attends to calls.
+
+        Raises:
+            CircuitOpenError: There is nothing more to look at: it is open.
+        """
+        if HUB.listeners or DEADLINE.in_force() or not GIL:
+            return None
+        core = self._core
+        calm = core.calm
+        if calm is None:
+            era, now = core.era, self._clock.now()
+            if now < era.until:
+                raise self._open(era, now)
+        return calm
+
+    def _look_lazy(self) -> Era | None:
+        calm = self._look()
+        return calm if calm is not None and calm.window.edge == math.inf else None
+
+    def _open(self, era: Era, now: float) -> CircuitOpenError:
+        until = era.until
+        return self._refusal(None if until == math.inf else until - now, era.reason)
+
+    def _begin(self) -> Era | Ticket:
+        """Admit a call that goes on when the function has returned (a streamed answer); give the proof to _end."""
+        era = self._core.calm
+        return self._admit(self._clock.now()) if era is None or HUB.listeners else era
+
+    def _end(self, proof: Era | Ticket, verdict: Verdict) -> None:
+        """Say how a call begun by hand ended; once only."""
+        if isinstance(proof, Ticket):
+            self._settle(proof, verdict)
+        elif verdict is Verdict.SUCCESS:
+            self._count(proof, self._clock.now())
+        else:
+            self._report(proof, verdict)
+
+    def _bind(self, target: Target) -> AnyCallable:
+        lazy = self._core.era.window.edge == math.inf
+        names = {
+            "core": self._core,
+            "clock": self._clock,
+            "look": self._look_lazy if lazy else self._look,
+            "failed": self._failed,
+            "succeeded": self._succeeded,
+        }
+        shell = self._bind_async(target) if target.is_async else self._bind_sync(target)
+        return with_quiet(shell, Quiet(QUIET_LAZY if lazy else QUIET, names))
+
+    def _bind_sync(self, target: Target) -> AnyCallable:
+        fn, core, clock, plain = target.fn, self._core, self._clock, PLAIN
+        hub, deadline = HUB, DEADLINE
+
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            if deadline.used and deadline.remaining(SYSTEM.now()) <= 0:
+                refuse_deadline(self.kind, target.label(args), name=self._name)
+            era = core.calm
+            if era is None or hub.listeners:
+                return attended(args, kwargs)
+            timed = era.window.edge != math.inf
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:
+                self._failed(era, error)
+                raise
+            if type(result) not in plain and is_awaitable(result):
+                return continue_async(self, target, result, args, kwargs)
+            self._count(era, clock.now() if timed else -math.inf)
+            return result
+
+        def attended(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            now = clock.now()
+            era = core.era
+            if now < era.until:
+                raise self._open(era, now)
+            ticket = self._admit(now)
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:
+                self._conclude(ticket, self._judge.error, error)
+                raise
+            if type(result) not in plain and is_awaitable(result):
+                self._settle(ticket, Verdict.IGNORED)
+                return continue_async(self, target, result, args, kwargs)
+            self._conclude(ticket, self._judge.result, result)
+            return result
+
+        return guarded
+
+    def _bind_async(self, target: Target) -> AnyCallable:
+        fn, core, clock = target.fn, self._core, self._clock
+        hub, deadline = HUB, DEADLINE
+
+        async def guarded(*args: Any, **kwargs: Any) -> Any:
+            if deadline.used and deadline.remaining(SYSTEM.now()) <= 0:
+                refuse_deadline(self.kind, target.label(args), name=self._name)
+            era = core.calm
+            if era is None or hub.listeners:
+                return await attended(args, kwargs)
+            timed = era.window.edge != math.inf
+            try:
+                result = await fn(*args, **kwargs)
+            except BaseException as error:
+                self._failed(era, error)
+                raise
+            self._count(era, clock.now() if timed else -math.inf)
+            return result
+
+        async def attended(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            now = clock.now()
+            era = core.era
+            if now < era.until:
+                raise self._open(era, now)
+            ticket = self._admit(now)
+            try:
+                result = await fn(*args, **kwargs)
+            except BaseException as error:
+                self._conclude(ticket, self._judge.error, error)
+                raise
+            self._conclude(ticket, self._judge.result, result)
+            return result
+
+        return guarded

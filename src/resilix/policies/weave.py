@@ -1,0 +1,337 @@
+"""The weaver: one function in place of several nested shells, for calls that are quiet.
+
+Plain first, woven second. The shells that policies bind around a function are the meaning of the library; this makes of
+their quiet cases (``quiet.py``) one function with the parameters of the user's function, so that a quiet call runs in
+one frame and its arguments are never packed: that is two thirds of what an ordinary decorator costs. It knows no policy
+by name, and everything that is not quiet it leaves to the shells.
+
+The source of a woven function is in ``linecache``: tracebacks and debuggers show it. ``RESILIX_WEAVE=0`` in the
+environment switches weaving off: then functions are wrapped in the shells themselves.
+"""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+import linecache
+import os
+import re
+import threading
+import types
+import weakref
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
+from resilix.policies.quiet import Live, Quiet
+from resilix.policies.registry import REGISTRY
+
+OWN: Final = "_rx"
+"""All names in woven code begin with it, so that parameters can have any others."""
+MOST_KEPT: Final = 512
+"""How many different woven sources are kept for functions of the same shape."""
+
+
+class Switch:
+    """Whether functions decorated from now on are woven.
+
+    Attributes:
+        on: True unless ``RESILIX_WEAVE`` is 0, off, false or no.
+    """
+
+    __slots__ = ("on",)
+
+    def __init__(self, setting: str) -> None:
+        self.on = setting.strip().lower() not in ("0", "off", "false", "no")
+
+
+WEAVE: Final = Switch(os.environ.get("RESILIX_WEAVE", ""))
+"""The switch of this process."""
+
+
+class Level(NamedTuple):
+    """One policy in a woven function.
+
+    Attributes:
+        shell: Its plain shell, which has the shells of the policies inside it.
+        quiet: Its quiet case.
+        handed: Goes on, async, with something to await that a sync function handed back.
+    """
+
+    shell: AnyCallable
+    quiet: Quiet
+    handed: AnyCallable
+
+
+class Shape(NamedTuple):
+    """What a woven function takes.
+
+    Attributes:
+        parameters: As they stand in its ``def``.
+        arguments: The same, handed on.
+        packed: The same, as a tuple and a dict.
+        call: How the innermost function is called with them.
+    """
+
+    parameters: str
+    arguments: str
+    packed: str
+    call: str
+
+
+GENERIC: Final = Shape("*args, **kwargs", "*args, **kwargs", "args, kwargs", f"{OWN}_fn(*args, **kwargs)")
+MANY: Final = Shape(
+    f"{OWN}_first, /, *args, **kwargs",
+    f"{OWN}_first, *args, **kwargs",
+    f"({OWN}_first, *args), kwargs",
+    f"{OWN}_first(*args, **kwargs)",
+)
+"""For functions that each call brings along; the innermost one only calls it, so it is called directly."""
+MANY_THROUGH: Final = MANY._replace(call=f"{OWN}_fn({OWN}_first, *args, **kwargs)")
+"""The same where the innermost function does more than that."""
+
+
+class Handed(BaseException):
+    """A sync function handed back something to await: unwinds a woven function without any verdict."""
+
+    def __init__(self, result: Any, depth: int) -> None:
+        self.result = result
+        self.depth = depth
+
+
+def shape_of(fn: AnyCallable) -> Shape | None:
+    """The parameters of a function, if it is a plain one and they can be written down."""
+    if not isinstance(fn, types.FunctionType):
+        return None
+    code = fn.__code__
+    names = code.co_varnames
+    positional, keywords = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
+    given, only = list(names[:positional]), names[positional:keywords]
+    rest = iter(names[keywords:])
+    more = [f"*{next(rest)}"] if code.co_flags & inspect.CO_VARARGS else []
+    named = [f"**{next(rest)}"] if code.co_flags & inspect.CO_VARKEYWORDS else []
+    for name in (*given, *only, *(one.lstrip("*") for one in (*more, *named))):
+        if not name.isidentifier() or keyword.iskeyword(name) or name.startswith(OWN):
+            return None
+    parameters = list(given)
+    if code.co_posonlyargcount:
+        parameters.insert(code.co_posonlyargcount, "/")
+    parameters += more or (["*"] if only else [])
+    parameters += [*only, *named]
+    arguments = ", ".join([*given, *more, *(f"{name}={name}" for name in only), *named])
+    packed = [*given, *more]
+    as_tuple = f"({packed[0]},)" if len(packed) == 1 else f"({', '.join(packed)})"
+    as_dict = "{" + ", ".join([*(f"{name!r}: {name}" for name in only), *named]) + "}"
+    return Shape(", ".join(parameters), arguments, f"{as_tuple}, {as_dict}", f"{OWN}_fn({arguments})")
+
+
+# -- the source ----------------------------------------------------------------------------------------------------
+
+WORD: Final = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
+
+
+def _source(levels: Sequence[Quiet], shape: Shape, *, is_async: bool) -> str:
+    """The text of a woven function, which is called ``woven``."""
+    wait = "await " if is_async else ""
+    lines = [f"{OWN}_result = {wait}{shape.call}"]
+    if not is_async:
+        lines += _look_at_result(len(levels), f"{OWN}_result is not None and {OWN}_type({OWN}_result) is not {OWN}_kind and ")
+    for depth in range(len(levels) - 1, -1, -1):
+        lines = _level(levels[depth].lines, depth, lines, shape, is_async=is_async)
+    if not is_async:
+        lines = [
+            "try:",
+            *_indented(lines),
+            f"except {OWN}_Handed as {OWN}_handed:",
+            f"    return {OWN}_go_on({OWN}_handed, {shape.packed})",
+        ]
+    head = f"{'async ' if is_async else ''}def woven({shape.parameters}):"
+    return "\n".join([head, *_indented(lines), f"    return {OWN}_result", ""])
+
+
+def _look_at_result(depth: int, unless: str = "") -> list[str]:
+    """Where a sync function has handed back something to await, the rest is for the shells around."""
+    if depth == 0:
+        return [f"return {OWN}_result"]
+    return [f"if {unless}{OWN}_hands({OWN}_result):", f"    raise {OWN}_Handed({OWN}_result, {depth})"]
+
+
+def _level(text: str, depth: int, inner: list[str], shape: Shape, *, is_async: bool) -> list[str]:
+    """The lines of one policy around those of the next."""
+    wait = "await " if is_async else ""
+    words = {
+        "CALL": shape.packed,
+        "AWAIT": "await" if is_async else "",
+        "DONE": f"return {OWN}_result" if depth == 0 else "pass",
+        "result": f"{OWN}_result",
+    }
+
+    def word(found: re.Match[str]) -> str:
+        name = found[0]
+        return words[name] if name in words else name if keyword.iskeyword(name) else f"{OWN}{depth}_{name}"
+
+    lines: list[str] = []
+    for line in text.strip("\n").split("\n"):
+        bare = line.lstrip()
+        margin = line[: len(line) - len(bare)]
+        if bare == "result = INNER":
+            lines += [margin + one for one in inner]
+        elif bare == "result = PLAIN":
+            aside = [f"{OWN}_result = {wait}{OWN}{depth}_shell({shape.arguments})"]
+            aside += [] if is_async else _look_at_result(depth)
+            lines += [margin + one for one in aside]
+        else:
+            if bare.startswith("except BaseException") and not is_async:
+                lines += [f"{margin}except {OWN}_Handed:", f"{margin}    raise"]
+            lines.append(margin + WORD.sub(word, bare))
+    return lines
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return ["    " + line for line in lines]
+
+
+# -- the code ------------------------------------------------------------------------------------------------------
+
+
+class Loom:
+    """Keeps the code of woven functions, so that the next of the same shape costs a fraction."""
+
+    __slots__ = ("_codes", "_lock", "_numbers")
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[Any, ...], types.CodeType] = {}
+        self._numbers = 0
+        self._lock = threading.RLock()
+
+    def code(self, levels: Sequence[Quiet], shape: Shape, *, is_async: bool) -> types.CodeType:
+        """The code of a woven function, made once."""
+        key = (shape, is_async, *(level.lines for level in levels))
+        known = self._codes.get(key)
+        if known is not None:
+            return known
+        source = _source(levels, shape, is_async=is_async)
+        with self._lock:
+            if len(self._codes) >= MOST_KEPT:
+                self._forget()
+            self._numbers += 1
+            filename = f"<resilix woven {self._numbers}>"
+        namespace: dict[str, Any] = {}
+        exec(compile(source, filename, "exec", dont_inherit=True), namespace)  # our own text, and parameters' names
+        code: types.CodeType = namespace["woven"].__code__
+        # Without a time stamp, so that linecache keeps it although there is no such file.
+        linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+        self._codes[key] = code
+        return code
+
+    def _forget(self) -> None:
+        for code in self._codes.values():
+            linecache.cache.pop(code.co_filename, None)
+        self._codes.clear()
+
+    def after_fork(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock."""
+        self._lock = threading.RLock()
+
+
+LOOM: Final = Loom()
+
+
+def weave(levels: Sequence[Level], fn: AnyCallable, shape: Shape, *, is_async: bool, like: Any = None) -> Any:
+    """Make one function of the quiet cases of several shells.
+
+    Args:
+        levels: The policies, outermost first; at least one.
+        fn: What the innermost of them calls.
+        shape: What the function takes.
+        is_async: Whether it is awaited.
+        like: The function whose name it bears in tracebacks, and whose defaults it has.
+    """
+    code = LOOM.code([level.quiet for level in levels], shape, is_async=is_async)
+    if like is not None:
+        code = code.replace(co_name=like.__name__, co_qualname=like.__qualname__)
+    namespace: dict[str, Any] = {"__name__": __name__, f"{OWN}_fn": fn}
+    for depth, level in enumerate(levels):
+        namespace[f"{OWN}{depth}_shell"] = level.shell
+        for name, one in (*level.quiet.names.items(), *BUILTINS.items()):
+            namespace[f"{OWN}{depth}_{name}"] = one.look_up() if isinstance(one, Live) else one
+    woven = types.FunctionType(code, namespace)
+    if not is_async:
+        namespace.update(_for_handed(levels, weakref.ref(woven)))
+    if like is not None:
+        woven.__defaults__, woven.__kwdefaults__ = like.__defaults__, like.__kwdefaults__
+    if any(isinstance(one, Live) for level in levels for one in level.quiet.names.values()):
+        WITH_LIVE_NAMES[woven] = tuple(level.quiet for level in levels)
+    return woven
+
+
+BUILTINS: Final = {one.__name__: one for one in (BaseException, Exception, KeyError)}
+"""The builtins that quiet cases use: a parameter may have the same name."""
+
+
+def _for_handed(levels: Sequence[Level], woven: weakref.ref[types.FunctionType]) -> dict[str, Any]:
+    """What a sync function needs in case it hands back something to await."""
+
+    def hands(result: Any) -> bool:
+        kind = type(result)
+        if kind not in PLAIN:
+            return is_awaitable(result)
+        own = woven()
+        if own is not None and own.__globals__[f"{OWN}_kind"] is None:
+            own.__globals__[f"{OWN}_kind"] = kind  # what it returns first is what it returns most
+        return False
+
+    def go_on(handed: Handed, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = handed.result
+        for level in reversed(levels[: handed.depth]):
+            result = level.handed(result, args, kwargs)
+        return result
+
+    names = {"kind": None, "hands": hands, "go_on": go_on, "Handed": Handed, "type": type}
+    return {f"{OWN}_{name}": one for name, one in names.items()}
+
+
+def unwoven(shell: AnyCallable, fn: types.FunctionType, *, is_async: bool) -> Any:
+    """The shell as it is, for a function that would be woven if that were not switched off.
+
+    As there, a call with the wrong arguments is the caller's mistake and reaches no policy.
+    """
+    bind = inspect.signature(fn, follow_wrapped=False).bind
+
+    def fits(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        try:
+            bind(*args, **kwargs)
+        except TypeError:
+            return False
+        return True
+
+    if is_async:
+
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            return await (shell if fits(args, kwargs) else fn)(*args, **kwargs)
+
+        return awaited
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return (shell if fits(args, kwargs) else fn)(*args, **kwargs)
+
+    return called
+
+
+# -- forks ---------------------------------------------------------------------------------------------------------
+
+WITH_LIVE_NAMES: weakref.WeakKeyDictionary[types.FunctionType, tuple[Quiet, ...]] = weakref.WeakKeyDictionary()
+
+
+def _after_fork() -> None:
+    LOOM.after_fork()
+    for woven, quiets in list(WITH_LIVE_NAMES.items()):
+        for depth, quiet in enumerate(quiets):
+            for name, one in quiet.names.items():
+                if isinstance(one, Live):
+                    woven.__globals__[f"{OWN}{depth}_{name}"] = one.look_up()
+
+
+assert REGISTRY is not None, "imported first: what a fork changes in a policy is changed before it is looked up here"
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
