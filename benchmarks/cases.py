@@ -37,6 +37,7 @@ Variants = dict[str, AnyFunction]
 
 COUNT, TIME = "breaker, count window", "breaker, default (time window)"
 THREE, FOUR = "retry + breaker + bulkhead", "retry + breaker + bulkhead + timeout"
+THREE_TIMED, FOUR_TIMED = f"{THREE}, breaker with a time window", f"{FOUR}, breaker with a time window"
 ATTEMPTS = "3 attempts without a wait"
 
 
@@ -80,8 +81,9 @@ def sync_quiet() -> Variants:
         "retry": retry(on=ValueError)(identity),
         "bulkhead": slots()(identity),
         "fallback": fallback(None, on=ValueError)(identity),
-        THREE: three(time_breaker())(identity),
-        f"fallback + {THREE}": answered(three(time_breaker()))(identity),
+        THREE: three(count_breaker())(identity),
+        THREE_TIMED: three(time_breaker())(identity),
+        f"fallback + {THREE}": answered(three(count_breaker()))(identity),
         "tenacity.retry": tenacious(identity),
     }
 
@@ -123,9 +125,11 @@ def async_quiet() -> Variants:
         "bulkhead": slots()(aidentity),
         "fallback": fallback(None, on=ValueError)(aidentity),
         "timeout": timeout(LONG)(aidentity),
-        THREE: three(time_breaker())(aidentity),
-        FOUR: four(time_breaker())(aidentity),
-        f"fallback + {FOUR}": answered(four(time_breaker()))(aidentity),
+        THREE: three(count_breaker())(aidentity),
+        THREE_TIMED: three(time_breaker())(aidentity),
+        FOUR: four(count_breaker())(aidentity),
+        FOUR_TIMED: four(time_breaker())(aidentity),
+        f"fallback + {FOUR}": answered(four(count_breaker()))(aidentity),
         "tenacity.retry": tenacious(aidentity),
         "asyncio.timeout": under_asyncio_timeout(aidentity),
         "anyio.fail_after": under_fail_after(aidentity),

@@ -50,9 +50,7 @@ LATE_IMPORTS = {
     ("resilix.demo.run", "resilix.demo.picture"): "optional dependency; loading it would disturb the run",
 }
 
-LONG_FILES = {
-    "resilix.policies.breaker": "both shells and every control of the largest policy",
-}
+LONG_FILES: dict[str, str] = {}
 MOST_LINES = 350
 
 FORBIDDEN_IN_CORE = {"asyncio", "anyio", "trio", "time", "logging", "random", "resilix.clock", "resilix.events"}

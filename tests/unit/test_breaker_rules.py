@@ -10,8 +10,8 @@ import pytest
 from tests.support.breaker import FakeClock, a_breaker, admitted, fail, half_open, refusal, succeed
 
 from resilix import CircuitBreaker, CircuitOpenError, CircuitState, calls, events
-from resilix.core.breaker import BreakerCore
 from resilix.attention import GIL
+from resilix.core.breaker import BreakerCore
 
 quiet_only = pytest.mark.skipif(not GIL, reason="without a GIL every success is counted under the lock")
 
@@ -22,8 +22,8 @@ def core_of(breaker: CircuitBreaker) -> BreakerCore:
 
 def quiet(breaker: CircuitBreaker) -> bool:
     """Whether the next call takes the quiet path: no ticket, and a success takes no lock."""
-    era = core_of(breaker).era
-    return not era.gate and not era.watch
+    core = core_of(breaker)
+    return core.quiet is core.era and core.era.counter is core.era.window
 
 
 # -- borders -----------------------------------------------------------------------------------------------------
@@ -139,15 +139,16 @@ def test_a_success_leads_back_to_the_quiet_path_after_a_change_of_rules() -> Non
     assert quiet(breaker)
 
 
-def test_only_a_window_in_seconds_is_timed() -> None:
+@quiet_only
+def test_only_a_window_in_seconds_needs_the_time() -> None:
     """A window of calls has no edge that time can reach, so a success need not read the clock; also when changed."""
     breaker = a_breaker(window=calls(10), min_calls=5)
-    assert not core_of(breaker).era.timed
+    assert core_of(breaker).lazy is core_of(breaker).era
     breaker.reconfigure(window=30.0)
-    assert core_of(breaker).era.timed
+    assert core_of(breaker).lazy is None
     breaker.reconfigure(window=calls(10))
-    assert not core_of(breaker).era.timed
-    assert core_of(a_breaker(window=30.0)).era.timed
+    assert core_of(breaker).lazy is core_of(breaker).era
+    assert core_of(a_breaker(window=30.0)).lazy is None
 
 
 # -- other rules while it runs ------------------------------------------------------------------------------------
@@ -171,7 +172,7 @@ def test_durations_are_judged_as_soon_as_slow_after_is_set() -> None:
     breaker.call(clock.advance, 2.0)
     assert breaker.snapshot().slow == 1
     breaker.reconfigure(slow_after=None)
-    assert not core_of(breaker).era.gate
+    assert core_of(breaker).quiet is core_of(breaker).era
 
 
 def test_the_next_success_is_judged_by_the_new_rules() -> None:

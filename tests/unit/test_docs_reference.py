@@ -73,7 +73,7 @@ def test_the_kinds_of_policy_an_event_can_carry_are_written_down() -> None:
     source = Path(resilix.__file__).parent
     told = re.compile(r'(?:hook_failed|refuse_deadline|check_deadline)\(\s*"(\w+)"')
     by_name = {kind for path in source.rglob("*.py") for kind in told.findall(path.read_text(encoding="utf-8"))}
-    carried = by_name | {str(vars(one)["kind"]) for one in leaves_of(BoundPolicy)} - SILENT
+    carried = by_name | {str(one.kind) for one in leaves_of(BoundPolicy)} - SILENT
     assert carried >= {"breaker", "http"}
     page = (DOCS / "reference.md").read_text(encoding="utf-8")
     listed = page.split("All have `policy` (", 1)[1].split(")", 1)[0]

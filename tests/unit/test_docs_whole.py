@@ -38,6 +38,8 @@ class Noun:
 
     def _after_fork(self) -> None: ...
 
+    def _attend(self) -> None: ...
+
 
 def test_what_is_remembered_of_names_is_bounded() -> None:
     """Of 2000 names that were taken twice 1024 are warned of, and none is kept once its policies are gone."""

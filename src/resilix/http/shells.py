@@ -21,10 +21,11 @@ from resilix.http.call import Call
 from resilix.http.conduct import Conduct
 from resilix.http.rules import Failure, failure_of
 from resilix.http.sending import ANSWERED, asend, send
-from resilix.policies.base import Policy, Target
+from resilix.policies.base import Policy
 from resilix.policies.breaker import CircuitBreaker
 from resilix.policies.bulkhead import Bulkhead
 from resilix.policies.hazards import flatten, kind_of
+from resilix.policies.target import Target
 
 Shell: TypeAlias = Callable[[Call], Any]
 AsyncShell: TypeAlias = Callable[[Call], Awaitable[Any]]

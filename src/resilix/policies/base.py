@@ -7,7 +7,6 @@ import inspect
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Never, ParamSpec, TypeVar, cast, overload
 
 from resilix.errors import ConfigurationError, ResilixWarning
@@ -20,9 +19,9 @@ from resilix.policies.functions import (
     unwrap_partial,
 )
 from resilix.policies.hazards import warnings_for
-from resilix.policies.outcomes import Outcomes
 from resilix.policies.quiet import quiet_of
-from resilix.policies.weave import GENERIC, MANY, MANY_THROUGH, WEAVE, Level, shape_of, unwoven, weave
+from resilix.policies.target import Target, await_first, continue_async, run_first
+from resilix.policies.weave import WEAVE, shape_of, unwoven, weave
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,111 +29,6 @@ Alt = TypeVar("Alt", covariant=True)
 
 MYPY = False
 """mypy reads this name as True."""
-
-
-class Target:
-    """A function about to be wrapped, and what to call it.
-
-    Attributes:
-        user: The user's function, as far as it is known when it is wrapped.
-        fn: The function, or the shell of the next policy inwards.
-        is_async: Whether it is awaited.
-        inner: The policies already inside, outermost first.
-        serves_many: Whether each call brings its own function, as the first argument.
-        outcomes: What its maker knows about its outcomes, for a retry around it; ``None`` for an ordinary function.
-        levels: The outermost policies inside, as far as they can be woven into one function; outermost first.
-        base: What the innermost of these calls.
-    """
-
-    __slots__ = ("_label", "base", "fn", "inner", "is_async", "levels", "outcomes", "serves_many", "user")
-
-    def __init__(
-        self,
-        fn: AnyCallable,
-        *,
-        is_async: bool,
-        label: str | None = None,
-        serves_many: bool = False,
-        inner: tuple[Any, ...] = (),
-        user: AnyCallable | None = None,
-        outcomes: Outcomes | None = None,
-    ) -> None:
-        self.fn = fn
-        self.is_async = is_async
-        self.inner = inner
-        self._label = label
-        self.serves_many = serves_many
-        self.user = fn if user is None else user
-        self.outcomes = outcomes
-        self.levels: tuple[Level, ...] = ()
-        self.base = fn
-
-    def label(self, args: tuple[Any, ...]) -> str:
-        """What events and errors call this function: the pipeline's name, else its qualified name."""
-        if self._label is not None:
-            return self._label
-        return qualified_name(self.function(args))
-
-    def arguments(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The arguments the user's function was called with."""
-        return args[1:] if self.serves_many else args
-
-    def function(self, args: tuple[Any, ...]) -> AnyCallable:
-        """The user's function, as far as it can be seen from here."""
-        chosen: AnyCallable = args[0] if self.serves_many and args else self.user
-        return chosen
-
-    def around(self, shell: AnyCallable, policy: Policy[Any]) -> Target:
-        """The same target with one more policy around it."""
-        quiet = quiet_of(shell)
-        wider = self._copy(shell, self.is_async, self._label, (policy, *self.inner))
-        if quiet is not None:
-            handed = quiet.handed or partial(continue_async, policy, self)
-            wider.levels = (Level(shell, quiet, handed), *self.levels)
-            wider.base = self.base
-        return wider
-
-    def named(self, label: str | None) -> Target:
-        """The same target under another name."""
-        renamed = self._copy(self.fn, self.is_async, label or self._label, self.inner)
-        renamed.levels, renamed.base = self.levels, self.base
-        return renamed
-
-    def named_like(self, other: Target) -> Target:
-        """The same target under the name that another has."""
-        renamed = self.named(None)
-        renamed._label = other._label
-        return renamed
-
-    def awaited(self, fn: AnyCallable) -> Target:
-        """The same target as an async function."""
-        return self._copy(fn, True, self._label, self.inner)
-
-    def callable(self) -> AnyCallable:
-        """What policies further out call, with whatever arguments: woven, where that is possible."""
-        if not (self.levels and WEAVE.on):
-            return self.fn
-        shape = GENERIC
-        if self.serves_many:
-            shape = MANY if self.base is _run else MANY_THROUGH
-        woven: AnyCallable = weave(self.levels, self.base, shape, is_async=self.is_async)
-        return woven
-
-    def with_woven(self) -> Target:
-        """The same target, for a policy that has no quiet case: what is inside is called as one function."""
-        return self._copy(self.callable(), self.is_async, self._label, self.inner)
-
-    def _copy(self, fn: AnyCallable, is_async: bool, label: str | None, inner: tuple[Any, ...]) -> Target:
-        # From further out only our shells would be seen.
-        return Target(
-            fn,
-            is_async=is_async,
-            label=label,
-            serves_many=self.serves_many,
-            inner=inner,
-            user=self.user,
-            outcomes=self.outcomes,
-        )
 
 
 class Policy(Generic[Alt]):
@@ -257,14 +151,14 @@ class BoundPolicy(Policy[Alt]):
             )
         shell = self._sync_shell
         if shell is None:
-            shell = self._sync_shell = self._extend(Target(_run, is_async=False, serves_many=True)).callable()
+            shell = self._sync_shell = self._extend(Target(run_first, is_async=False, serves_many=True)).callable()
         return cast("R | Alt", shell(fn, *args, **kwargs))
 
     async def acall(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R | Alt:
         """Await ``fn(*args, **kwargs)`` under this policy; see :meth:`Policy.acall`."""
         shell = self._async_shell
         if shell is None:
-            shell = self._async_shell = self._extend(Target(_arun, is_async=True, serves_many=True)).callable()
+            shell = self._async_shell = self._extend(Target(await_first, is_async=True, serves_many=True)).callable()
         return cast("R | Alt", await shell(fn, *args, **kwargs))
 
 
@@ -277,20 +171,6 @@ class Guard(BoundPolicy[Never]):
             """Wrap a function; see :meth:`Policy.__call__`."""
             # No overloads: when two of them match, mypy takes a function that returns Any for untyped.
             ...
-
-
-def _run(fn: AnyCallable, /, *args: Any, **kwargs: Any) -> Any:
-    return fn(*args, **kwargs)
-
-
-async def _arun(fn: AnyCallable, /, *args: Any, **kwargs: Any) -> Any:
-    awaitable: Any = fn(*args, **kwargs)
-    if not hasattr(awaitable, "__await__"):
-        raise ConfigurationError(
-            f"acall({qualified_name(fn)}): it returned {type(awaitable).__name__}, which cannot be awaited; "
-            f"write call({qualified_name(fn)}, …) without await"
-        )
-    return await awaitable
 
 
 # -- wrapping ------------------------------------------------------------------------------------------------
@@ -319,7 +199,8 @@ def _wrap(policy: Policy[Any], fn: Any) -> Any:
         wrapper.__name__ = wrapper.__qualname__.rpartition(".")[2]
     around = (policy, *inside)
     wrapper.__dict__["__resilix__"] = around
-    wrapper.__dict__[RECORD] = (weakref.ref(wrapper), extended)
+    if extended.levels:
+        wrapper.__dict__[RECORD] = (weakref.ref(wrapper), extended)
     for text in warnings_for(around):
         warnings.warn(f"{qualified_name(fn)}: {text}", ResilixWarning, stacklevel=4)
     return wrapper
@@ -363,30 +244,3 @@ def _check_wrappable(policy: object, fn: Any) -> None:
                 "function that returns the whole result, or guard the body: with breaker.acquire(): …, "
                 "or for attempt in retry(…).attempts(): with attempt: …"
             )
-
-
-# -- sync functions that hand back an awaitable -------------------------------------------------------------------
-
-
-async def continue_async(
-    policy: Policy[Any], target: Target, awaitable: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    """Guard what a sync function handed back: the same policy, async from here on.
-
-    The first attempt awaits what is there already; a further one calls the function again.
-    """
-    first = [awaitable]
-
-    async def attempt(*args: Any, **kwargs: Any) -> Any:
-        result = first.pop() if first else target.fn(*args, **kwargs)
-        return await result if is_awaitable(result) else result
-
-    shell = policy._bind(target.awaited(attempt))  # pyright: ignore[reportPrivateUsage]  # as in _wrap
-    try:
-        return await shell(*args, **kwargs)
-    finally:
-        for refused in first:
-            # A coroutine that never ran, or a task that runs already and would go on unwatched.
-            end = getattr(refused, "close", None) or getattr(refused, "cancel", None)
-            if end is not None:
-                end()

@@ -16,9 +16,10 @@ from resilix.core.verdict import Verdict
 from resilix.errors import CircuitOpenError
 from resilix.events import HUB, CallAdmitted, CallRefused, ProbeAdmitted
 from resilix.policies.announce import Announcer
-from resilix.policies.base import Guard, Target, continue_async
+from resilix.policies.base import Guard
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.quiet import Quiet, with_quiet
+from resilix.policies.target import Target, continue_async
 from resilix.policies.time_left import refuse_deadline
 
 QUIET = """
@@ -50,13 +51,12 @@ else:
     except BaseException as error:
         failed(era, error)
         raise
-    counter = era.counter
-    if counter is None:
+    try:
+        era.counter.n += 1.0
+    except AttributeError:
         succeeded(era)
-    else:
-        counter.n += 1.0
 """
-"""The same for a window that counts calls: no time needs to be read."""
+"""The same for a window that counts calls: no time needs to be read. Asking whether there is a counter would cost."""
 
 
 class BreakerCalls(Guard):

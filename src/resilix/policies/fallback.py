@@ -10,7 +10,7 @@ from resilix.core.options import checked, refuse
 from resilix.core.verdict import Matcher, On, refuse_async
 from resilix.errors import ConfigurationError
 from resilix.events import HUB, FallbackServed
-from resilix.policies.base import Alt, BoundPolicy, Target, continue_async
+from resilix.policies.base import Alt, BoundPolicy
 from resilix.policies.functions import (
     PLAIN,
     AnyCallable,
@@ -20,6 +20,7 @@ from resilix.policies.functions import (
     qualified_name,
 )
 from resilix.policies.quiet import Quiet, with_quiet
+from resilix.policies.target import Target, continue_async
 from resilix.tally import TALLY
 
 A = TypeVar("A")
@@ -140,9 +141,7 @@ class Fallback(BoundPolicy[Alt]):
         self._served(target, args, error)
         return answer
 
-    def _answers(
-        self, target: Target, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> bool:
+    def _answers(self, target: Target, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         try:
             return bool(self._matcher.ask(error, own_refusals=True))
         except Exception as broken:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Never, TypeVar, overload
 
 from resilix.core.options import checked
 from resilix.errors import ConfigurationError, ResilixWarning
-from resilix.policies.base import Alt, BoundPolicy, Guard, Policy, Target
+from resilix.policies.base import Alt, BoundPolicy, Guard, Policy
 from resilix.policies.functions import AnyCallable
 from resilix.policies.hazards import flatten, hazards_of, kind_of, warnings_for
+from resilix.policies.target import Target
 
 A1 = TypeVar("A1")
 A2 = TypeVar("A2")

@@ -15,14 +15,14 @@ from resilix.core.deadline import DEADLINE
 from resilix.core.options import Seconds, checked, refuse
 from resilix.core.retry_plan import RetryPlan
 from resilix.core.verdict import On
-from resilix.policies.base import Guard, Target, continue_async
+from resilix.policies.base import Guard
 from resilix.policies.budget import RetryBudget
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.quiet import Quiet, with_quiet
 from resilix.policies.retry_call import KIND, AttemptLoop, RetryCall
+from resilix.policies.target import Target, continue_async
 from resilix.policies.time_left import check_deadline
 from resilix.runtime import RUNTIME, cancel_requested
-
 
 Further = Callable[[], Any]
 """Makes all further attempts of one call; in async code it gives something to await."""

@@ -13,7 +13,7 @@ from resilix.core.deadline import DEADLINE
 from resilix.core.retry_plan import RetryPlan
 from resilix.errors import ConfigurationError
 from resilix.events import HUB, AttemptFailed, GivenUp, RetryScheduled
-from resilix.policies.base import Target
+from resilix.policies.target import Target
 from resilix.policies.time_left import check_deadline
 from resilix.runtime import RUNTIME, cancel_requested
 from resilix.tally import TALLY

@@ -14,9 +14,10 @@ from resilix.core.options import Seconds, checked
 from resilix.core.permits import HELD, Hold
 from resilix.errors import BulkheadFullError, TimeoutExceededError
 from resilix.events import HUB, CallRefused, TimedOut
-from resilix.policies.base import Guard, Target, continue_async
+from resilix.policies.base import Guard
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable, promises_awaitable
 from resilix.policies.quiet import Quiet, with_quiet
+from resilix.policies.target import Target, continue_async
 from resilix.policies.time_left import check_deadline
 from resilix.runtime import RUNTIME, Expiry, in_trio
 from resilix.tally import TALLY
@@ -52,7 +53,9 @@ else:
             if page.leave(task, error):
                 raise expired(CALL) from error
             raise
-        if live.pop(task, None) is None:
+        try:
+            del live[task]
+        except KeyError:
             page.fired(task, None)
 """
 """Write the call down in the ledger of its event loop, and cross it out."""
@@ -304,7 +307,7 @@ class Timeout(Guard):
 
 
 def _loop_runs() -> bool:
-    """Whether the calling thread is busy running an event loop."""
+    """Whether the calling thread runs an event loop."""
     asyncio = sys.modules.get("asyncio")
     try:
         if asyncio is not None and asyncio.get_running_loop() is not None:

@@ -11,6 +11,7 @@ environment switches weaving off: then functions are wrapped in the shells thems
 
 from __future__ import annotations
 
+import ast
 import inspect
 import keyword
 import linecache
@@ -135,7 +136,9 @@ def _source(levels: Sequence[Quiet], shape: Shape, *, is_async: bool) -> str:
     wait = "await " if is_async else ""
     lines = [f"{OWN}_result = {wait}{shape.call}"]
     if not is_async:
-        lines += _look_at_result(len(levels), f"{OWN}_result is not None and {OWN}_type({OWN}_result) is not {OWN}_kind and ")
+        lines += _look_at_result(
+            len(levels), f"{OWN}_result is not None and {OWN}_type({OWN}_result) is not {OWN}_kind and "
+        )
     for depth in range(len(levels) - 1, -1, -1):
         lines = _level(levels[depth].lines, depth, lines, shape, is_async=is_async)
     if not is_async:
@@ -194,6 +197,20 @@ def _indented(lines: list[str]) -> list[str]:
 # -- the code ------------------------------------------------------------------------------------------------------
 
 
+def _without_steps_for_try(source: str) -> ast.Module:
+    """Parse a source so that ``try:`` is no line of its own: for each such line the interpreter takes a step."""
+    tree = ast.parse(source)
+
+    def begin_with_body(node: ast.AST) -> None:
+        for child in ast.iter_child_nodes(node):
+            begin_with_body(child)
+        if isinstance(node, ast.Try):
+            node.lineno = node.body[0].lineno
+
+    begin_with_body(tree)
+    return tree
+
+
 class Loom:
     """Keeps the code of woven functions, so that the next of the same shape costs a fraction."""
 
@@ -217,7 +234,8 @@ class Loom:
             self._numbers += 1
             filename = f"<resilix woven {self._numbers}>"
         namespace: dict[str, Any] = {}
-        exec(compile(source, filename, "exec", dont_inherit=True), namespace)  # our own text, and parameters' names
+        # Our own text, and names of parameters.
+        exec(compile(_without_steps_for_try(source), filename, "exec", dont_inherit=True), namespace)
         code: types.CodeType = namespace["woven"].__code__
         # Without a time stamp, so that linecache keeps it although there is no such file.
         linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
@@ -261,11 +279,12 @@ def weave(levels: Sequence[Level], fn: AnyCallable, shape: Shape, *, is_async: b
     if like is not None:
         woven.__defaults__, woven.__kwdefaults__ = like.__defaults__, like.__kwdefaults__
     if any(isinstance(one, Live) for level in levels for one in level.quiet.names.values()):
-        WITH_LIVE_NAMES[woven] = tuple(level.quiet for level in levels)
+        namespace[f"{OWN}_quiets"] = tuple(level.quiet for level in levels)
+        WITH_LIVE_NAMES.add(woven)
     return woven
 
 
-BUILTINS: Final = {one.__name__: one for one in (BaseException, Exception, KeyError)}
+BUILTINS: Final = {one.__name__: one for one in (AttributeError, BaseException, Exception, KeyError)}
 """The builtins that quiet cases use: a parameter may have the same name."""
 
 
@@ -273,13 +292,11 @@ def _for_handed(levels: Sequence[Level], woven: weakref.ref[types.FunctionType])
     """What a sync function needs in case it hands back something to await."""
 
     def hands(result: Any) -> bool:
-        kind = type(result)
-        if kind not in PLAIN:
-            return is_awaitable(result)
-        own = woven()
-        if own is not None and own.__globals__[f"{OWN}_kind"] is None:
-            own.__globals__[f"{OWN}_kind"] = kind  # what it returns first is what it returns most
-        return False
+        awaitable, own = is_awaitable(result), woven()
+        if own is not None and own.__globals__[f"{OWN}_plain"] is not PLAIN and type(result) in PLAIN:
+            # What it returns first is what it returns most.
+            own.__globals__.update({f"{OWN}_kind": type(result), f"{OWN}_plain": PLAIN})
+        return awaitable
 
     def go_on(handed: Handed, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = handed.result
@@ -287,11 +304,11 @@ def _for_handed(levels: Sequence[Level], woven: weakref.ref[types.FunctionType])
             result = level.handed(result, args, kwargs)
         return result
 
-    names = {"kind": None, "hands": hands, "go_on": go_on, "Handed": Handed, "type": type}
+    names = {"kind": None, "plain": (), "hands": hands, "go_on": go_on, "Handed": Handed, "type": type}
     return {f"{OWN}_{name}": one for name, one in names.items()}
 
 
-def unwoven(shell: AnyCallable, fn: types.FunctionType, *, is_async: bool) -> Any:
+def unwoven(shell: AnyCallable, fn: AnyCallable, *, is_async: bool) -> Any:
     """The shell as it is, for a function that would be woven if that were not switched off.
 
     As there, a call with the wrong arguments is the caller's mistake and reaches no policy.
@@ -320,16 +337,17 @@ def unwoven(shell: AnyCallable, fn: types.FunctionType, *, is_async: bool) -> An
 
 # -- forks ---------------------------------------------------------------------------------------------------------
 
-WITH_LIVE_NAMES: weakref.WeakKeyDictionary[types.FunctionType, tuple[Quiet, ...]] = weakref.WeakKeyDictionary()
+WITH_LIVE_NAMES: Final[weakref.WeakSet[types.FunctionType]] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
     LOOM.after_fork()
-    for woven, quiets in list(WITH_LIVE_NAMES.items()):
-        for depth, quiet in enumerate(quiets):
+    for woven in list(WITH_LIVE_NAMES):
+        namespace = woven.__globals__
+        for depth, quiet in enumerate(namespace[f"{OWN}_quiets"]):
             for name, one in quiet.names.items():
                 if isinstance(one, Live):
-                    woven.__globals__[f"{OWN}{depth}_{name}"] = one.look_up()
+                    namespace[f"{OWN}{depth}_{name}"] = one.look_up()
 
 
 assert REGISTRY is not None, "imported first: what a fork changes in a policy is changed before it is looked up here"

@@ -15,8 +15,9 @@ from resilix.clock import SYSTEM
 from resilix.core.options import refuse
 from resilix.errors import ConfigurationError, RejectedError
 from resilix.events import HUB
-from resilix.policies.base import Guard, Target, continue_async
+from resilix.policies.base import Guard
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
+from resilix.policies.target import Target, continue_async
 from resilix.telemetry.prom_metrics import multiprocess
 from resilix.telemetry.readings import MOST_NAMES, OTHER
 
