@@ -38,6 +38,7 @@ class Clock(RealDriver):
     """A clock that only moves when the function works or the retry sleeps."""
 
     def __init__(self, log: Log) -> None:
+        super().__init__()
         self.time = 100.0
         self.log = log
 

@@ -21,7 +21,8 @@ from resilix.policies.functions import (
 from resilix.policies.hazards import warnings_for
 from resilix.policies.quiet import quiet_of
 from resilix.policies.target import Target, await_first, continue_async, run_first
-from resilix.policies.weave import WEAVE, shape_of, unwoven, weave
+from resilix.policies.weave import WEAVE, unwoven, weave
+from resilix.policies.weave_text import shape_of
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -9,7 +9,8 @@ from resilix.errors import ConfigurationError
 from resilix.policies.functions import AnyCallable, is_awaitable, qualified_name
 from resilix.policies.outcomes import Outcomes
 from resilix.policies.quiet import quiet_of
-from resilix.policies.weave import GENERIC, MANY, MANY_THROUGH, WEAVE, Level, weave
+from resilix.policies.weave import WEAVE, Level, weave
+from resilix.policies.weave_text import GENERIC, MANY, MANY_THROUGH
 
 if TYPE_CHECKING:
     from resilix.policies.base import Policy

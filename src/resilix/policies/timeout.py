@@ -19,7 +19,7 @@ from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable, promise
 from resilix.policies.quiet import Quiet, with_quiet
 from resilix.policies.target import Target, continue_async
 from resilix.policies.time_left import check_deadline
-from resilix.runtime import RUNTIME, Expiry, in_trio
+from resilix.runtime import RUNTIME, Expiry, in_trio, loop_runs
 from resilix.tally import TALLY
 from resilix.workers import POOL, AbandonedCalls, Job
 
@@ -143,7 +143,7 @@ class Timeout(Guard):
         any_function = target.serves_many
 
         def handed(*args: Any, **kwargs: Any) -> Any:
-            if not _loop_runs() or (any_function and not promises_awaitable(args[0])):
+            if not loop_runs() or (any_function and not promises_awaitable(args[0])):
                 return in_worker(*args, **kwargs)
             token = DEADLINE.narrow(SYSTEM.now() + self._limit(target, args))
             try:
@@ -304,17 +304,6 @@ class Timeout(Guard):
         TALLY.add("timeouts", label, "abandoned" if abandoned else "cancelled")
         if HUB.listeners:
             HUB.emit(TimedOut(policy=self.kind, name=label, seconds=limit, abandoned=abandoned))
-
-
-def _loop_runs() -> bool:
-    """Whether the calling thread runs an event loop."""
-    asyncio = sys.modules.get("asyncio")
-    try:
-        if asyncio is not None and asyncio.get_running_loop() is not None:
-            return True
-    except (RuntimeError, AttributeError):
-        pass  # none; or another thread is importing asyncio just now
-    return in_trio()
 
 
 def _drop(held: tuple[Hold, ...]) -> None:

@@ -11,12 +11,9 @@ environment switches weaving off: then functions are wrapped in the shells thems
 
 from __future__ import annotations
 
-import ast
 import inspect
-import keyword
 import linecache
 import os
-import re
 import threading
 import types
 import weakref
@@ -26,9 +23,8 @@ from typing import Any, Final, NamedTuple
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.quiet import Live, Quiet
 from resilix.policies.registry import REGISTRY
+from resilix.policies.weave_text import OWN, Shape, parsed, source_of
 
-OWN: Final = "_rx"
-"""All names in woven code begin with it, so that parameters can have any others."""
 MOST_KEPT: Final = 512
 """How many different woven sources are kept for functions of the same shape."""
 
@@ -64,34 +60,6 @@ class Level(NamedTuple):
     handed: AnyCallable
 
 
-class Shape(NamedTuple):
-    """What a woven function takes.
-
-    Attributes:
-        parameters: As they stand in its ``def``.
-        arguments: The same, handed on.
-        packed: The same, as a tuple and a dict.
-        call: How the innermost function is called with them.
-    """
-
-    parameters: str
-    arguments: str
-    packed: str
-    call: str
-
-
-GENERIC: Final = Shape("*args, **kwargs", "*args, **kwargs", "args, kwargs", f"{OWN}_fn(*args, **kwargs)")
-MANY: Final = Shape(
-    f"{OWN}_first, /, *args, **kwargs",
-    f"{OWN}_first, *args, **kwargs",
-    f"({OWN}_first, *args), kwargs",
-    f"{OWN}_first(*args, **kwargs)",
-)
-"""For functions that each call brings along; the innermost one only calls it, so it is called directly."""
-MANY_THROUGH: Final = MANY._replace(call=f"{OWN}_fn({OWN}_first, *args, **kwargs)")
-"""The same where the innermost function does more than that."""
-
-
 class Handed(BaseException):
     """A sync function handed back something to await: unwinds a woven function without any verdict."""
 
@@ -100,115 +68,7 @@ class Handed(BaseException):
         self.depth = depth
 
 
-def shape_of(fn: AnyCallable) -> Shape | None:
-    """The parameters of a function, if it is a plain one and they can be written down."""
-    if not isinstance(fn, types.FunctionType):
-        return None
-    code = fn.__code__
-    names = code.co_varnames
-    positional, keywords = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
-    given, only = list(names[:positional]), names[positional:keywords]
-    rest = iter(names[keywords:])
-    more = [f"*{next(rest)}"] if code.co_flags & inspect.CO_VARARGS else []
-    named = [f"**{next(rest)}"] if code.co_flags & inspect.CO_VARKEYWORDS else []
-    for name in (*given, *only, *(one.lstrip("*") for one in (*more, *named))):
-        if not name.isidentifier() or keyword.iskeyword(name) or name.startswith(OWN):
-            return None
-    parameters = list(given)
-    if code.co_posonlyargcount:
-        parameters.insert(code.co_posonlyargcount, "/")
-    parameters += more or (["*"] if only else [])
-    parameters += [*only, *named]
-    arguments = ", ".join([*given, *more, *(f"{name}={name}" for name in only), *named])
-    packed = [*given, *more]
-    as_tuple = f"({packed[0]},)" if len(packed) == 1 else f"({', '.join(packed)})"
-    as_dict = "{" + ", ".join([*(f"{name!r}: {name}" for name in only), *named]) + "}"
-    return Shape(", ".join(parameters), arguments, f"{as_tuple}, {as_dict}", f"{OWN}_fn({arguments})")
-
-
-# -- the source ----------------------------------------------------------------------------------------------------
-
-WORD: Final = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
-
-
-def _source(levels: Sequence[Quiet], shape: Shape, *, is_async: bool) -> str:
-    """The text of a woven function, which is called ``woven``."""
-    wait = "await " if is_async else ""
-    lines = [f"{OWN}_result = {wait}{shape.call}"]
-    if not is_async:
-        lines += _look_at_result(
-            len(levels), f"{OWN}_result is not None and {OWN}_type({OWN}_result) is not {OWN}_kind and "
-        )
-    for depth in range(len(levels) - 1, -1, -1):
-        lines = _level(levels[depth].lines, depth, lines, shape, is_async=is_async)
-    if not is_async:
-        lines = [
-            "try:",
-            *_indented(lines),
-            f"except {OWN}_Handed as {OWN}_handed:",
-            f"    return {OWN}_go_on({OWN}_handed, {shape.packed})",
-        ]
-    head = f"{'async ' if is_async else ''}def woven({shape.parameters}):"
-    return "\n".join([head, *_indented(lines), f"    return {OWN}_result", ""])
-
-
-def _look_at_result(depth: int, unless: str = "") -> list[str]:
-    """Where a sync function has handed back something to await, the rest is for the shells around."""
-    if depth == 0:
-        return [f"return {OWN}_result"]
-    return [f"if {unless}{OWN}_hands({OWN}_result):", f"    raise {OWN}_Handed({OWN}_result, {depth})"]
-
-
-def _level(text: str, depth: int, inner: list[str], shape: Shape, *, is_async: bool) -> list[str]:
-    """The lines of one policy around those of the next."""
-    wait = "await " if is_async else ""
-    words = {
-        "CALL": shape.packed,
-        "AWAIT": "await" if is_async else "",
-        "DONE": f"return {OWN}_result" if depth == 0 else "pass",
-        "result": f"{OWN}_result",
-    }
-
-    def word(found: re.Match[str]) -> str:
-        name = found[0]
-        return words[name] if name in words else name if keyword.iskeyword(name) else f"{OWN}{depth}_{name}"
-
-    lines: list[str] = []
-    for line in text.strip("\n").split("\n"):
-        bare = line.lstrip()
-        margin = line[: len(line) - len(bare)]
-        if bare == "result = INNER":
-            lines += [margin + one for one in inner]
-        elif bare == "result = PLAIN":
-            aside = [f"{OWN}_result = {wait}{OWN}{depth}_shell({shape.arguments})"]
-            aside += [] if is_async else _look_at_result(depth)
-            lines += [margin + one for one in aside]
-        else:
-            if bare.startswith("except BaseException") and not is_async:
-                lines += [f"{margin}except {OWN}_Handed:", f"{margin}    raise"]
-            lines.append(margin + WORD.sub(word, bare))
-    return lines
-
-
-def _indented(lines: list[str]) -> list[str]:
-    return ["    " + line for line in lines]
-
-
 # -- the code ------------------------------------------------------------------------------------------------------
-
-
-def _without_steps_for_try(source: str) -> ast.Module:
-    """Parse a source so that ``try:`` is no line of its own: for each such line the interpreter takes a step."""
-    tree = ast.parse(source)
-
-    def begin_with_body(node: ast.AST) -> None:
-        for child in ast.iter_child_nodes(node):
-            begin_with_body(child)
-        if isinstance(node, ast.Try):
-            node.lineno = node.body[0].lineno
-
-    begin_with_body(tree)
-    return tree
 
 
 class Loom:
@@ -227,7 +87,7 @@ class Loom:
         known = self._codes.get(key)
         if known is not None:
             return known
-        source = _source(levels, shape, is_async=is_async)
+        source = source_of(levels, shape, is_async=is_async)
         with self._lock:
             if len(self._codes) >= MOST_KEPT:
                 self._forget()
@@ -235,7 +95,7 @@ class Loom:
             filename = f"<resilix woven {self._numbers}>"
         namespace: dict[str, Any] = {}
         # Our own text, and names of parameters.
-        exec(compile(_without_steps_for_try(source), filename, "exec", dont_inherit=True), namespace)
+        exec(compile(parsed(source), filename, "exec", dont_inherit=True), namespace)
         code: types.CodeType = namespace["woven"].__code__
         # Without a time stamp, so that linecache keeps it although there is no such file.
         linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
