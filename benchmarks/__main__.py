@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import GROUPS, Group
-from benchmarks.costs import CALLS, import_seconds, memory_per_breaker, thread_scaling
+from benchmarks.costs import CALLS, decoration_seconds, import_seconds, memory_per_breaker, thread_scaling
 from benchmarks.report import (
     Results,
     closing,
@@ -59,8 +59,9 @@ def run(rounds: int) -> Results:
     say("\nthreads …")
     # A short run only shows that it works.
     results["threads"] = thread_scaling(min(12, max(3, rounds // 10)), CALLS if rounds >= QUICK else CALLS // 50)
-    say(*scaling_lines(results["threads"]), "\nmemory, import …")
+    say(*scaling_lines(results["threads"]), "\nmemory, decoration, import …")
     results["memory_bytes_per_breaker"] = memory_per_breaker()
+    results["decoration_seconds"] = decoration_seconds(max(10, rounds))
     results["import_seconds"] = import_seconds(min(20, max(3, rounds // 5)))
     results["goals"] = judge(results)
     say(*cost_lines(results), "\nGoals", *(f"  {line}" for line in results["goals"]), "", closing(results["goals"]))

@@ -12,9 +12,10 @@ import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.measure import median_and_spread
+from benchmarks.measure import WARM_UP, median_and_spread
 from benchmarks.parts import Names, bare, count_breaker, identity, time_breaker
 from resilix import CircuitBreaker
+from resilix.policies.weave import LOOM
 
 THREADS = (1, 2, 4, 8)
 CALLS = 400_000
@@ -74,6 +75,27 @@ def memory_per_breaker(count: int = 500) -> float:
     finally:
         tracemalloc.stop()
     return size
+
+
+def decoration_seconds(rounds: int) -> dict[str, dict[str, float]]:
+    """Seconds to put a breaker on a function with parameters of a kind never seen before, and of a known kind."""
+    breaker = count_breaker()
+    seconds: dict[str, list[float]] = {"a new shape": [], "a known shape": []}
+    for _ in range(rounds + WARM_UP):
+        for name, several in seconds.items():
+            if name == "a new shape":
+                LOOM.forget()
+
+            def fn(value: int, *, more: int = 0) -> int:
+                return value + more
+
+            begin = time.thread_time()
+            breaker(fn)
+            several.append(time.thread_time() - begin)
+    return {
+        name: dict(zip(("seconds", "spread"), median_and_spread(several[WARM_UP:]), strict=True))
+        for name, several in seconds.items()
+    }
 
 
 def import_seconds(rounds: int) -> dict[str, dict[str, float]]:

@@ -7,14 +7,25 @@ import os
 import platform
 import sys
 import sysconfig
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cases import EXACT
+
 Results = dict[str, Any]
 
-THREADS_GOAL = 0.9
+THREADS_GOAL = 0.93
 """Least share of one thread's throughput that eight of them should reach."""
+MEMORY_GOAL = 1000
+"""Most bytes of an idle breaker."""
+DECORATION_GOALS = {"a new shape": 150e-6, "a known shape": 20e-6}
+"""Most seconds to decorate a function."""
+IMPORT_GOAL = 15e-3
+"""Most seconds that importing resilix may take beyond importing tenacity, which it needs."""
+TIMEOUT_GOALS = {"asyncio.timeout": 1 / 6, "anyio.fail_after": 1 / 20}
+"""Most that a timeout of ours may add to a call, as a share of what theirs adds."""
 
 OTHERS = ("bare", "tenacity", "asyncio", "anyio")
 """How the names of variants begin that are not ours."""
@@ -82,8 +93,13 @@ def cost_lines(results: Results) -> list[str]:
         f"{one['seconds'] * 1e3:.0f} ± {one['spread'] * 1e3:.0f} ms to import {name}"
         for name, one in results["import_seconds"].items()
     )
+    decorations = ", ".join(
+        f"{one['seconds'] * 1e6:.0f} ± {one['spread'] * 1e6:.0f} µs where it has {name}"
+        for name, one in results["decoration_seconds"].items()
+    )
     return [
         f"An idle breaker takes {results['memory_bytes_per_breaker']:.0f} bytes.",
+        f"To put a breaker on a function takes {decorations}.",
         f"A fresh interpreter takes {imports}.",
     ]
 
@@ -96,6 +112,7 @@ def judge(results: Results) -> list[str]:
         for row in rows
         if row["goal"] is not None
     ]
+    lines += [f"{'met   ' if met else 'MISSED'} {text}" for met, text in _other_goals(results)]
     for name, shares in results.get("threads", {}).items():
         if name.startswith(OTHERS):
             continue
@@ -105,6 +122,24 @@ def judge(results: Results) -> list[str]:
             f"{met} 8 threads, {name}: {share:.2f} of one thread (bare wrapper {bare:.2f}), goal ≥ {THREADS_GOAL:g}"
         )
     return lines
+
+
+def _other_goals(results: Results) -> Iterator[tuple[bool, str]]:
+    """The goals that are no single ratio: whether each is met, and what was measured."""
+    ratios = {row["name"]: row["ratio"] for row in results["groups"].get("async, quiet", [])}
+    floor = ratios.get(EXACT, 0.0)
+    for name, goal in TIMEOUT_GOALS.items() if ratios else ():
+        share = (ratios["timeout"] - floor) / (ratios[name] - floor)
+        yield share <= goal, f"what a timeout adds: 1/{1 / share:.1f} of {name}, goal ≤ 1/{1 / goal:.0f}"
+    if "memory_bytes_per_breaker" in results:
+        size = results["memory_bytes_per_breaker"]
+        yield size <= MEMORY_GOAL, f"memory of an idle breaker: {size:.0f} bytes, goal ≤ {MEMORY_GOAL}"
+    for name, one in results.get("decoration_seconds", {}).items():
+        goal, taken = DECORATION_GOALS[name], one["seconds"]
+        yield taken <= goal, f"decoration, {name}: {taken * 1e6:.0f} µs, goal ≤ {goal * 1e6:.0f}"
+    if "import_seconds" in results:
+        more = results["import_seconds"]["resilix"]["seconds"] - results["import_seconds"]["tenacity"]["seconds"]
+        yield more <= IMPORT_GOAL, f"import: tenacity's and {more * 1e3:.0f} ms, goal ≤ {IMPORT_GOAL * 1e3:.0f}"
 
 
 def closing(goals: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
@@ -202,7 +203,7 @@ def _wrap(policy: Policy[Any], fn: Any) -> Any:
     wrapper.__dict__["__resilix__"] = around
     if extended.levels:
         wrapper.__dict__[RECORD] = (weakref.ref(wrapper), extended)
-    for text in warnings_for(around):
+    for text in warnings_for(around) if inside else ():
         warnings.warn(f"{qualified_name(fn)}: {text}", ResilixWarning, stacklevel=4)
     return wrapper
 
@@ -227,6 +228,9 @@ def _wrapper(target: Target) -> AnyCallable:
     return cast("AnyCallable", weave(target.levels, base, shape, is_async=target.is_async, like=base))
 
 
+GENERATORS = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+
+
 def _check_wrappable(policy: object, fn: Any) -> None:
     if isinstance(fn, type):
         raise ConfigurationError(
@@ -236,6 +240,8 @@ def _check_wrappable(policy: object, fn: Any) -> None:
         raise ConfigurationError(
             f"{policy!r} was applied to {fn!r}, which cannot be called; put it on a function or a method"
         )
+    if isinstance(fn, types.FunctionType) and not fn.__code__.co_flags & GENERATORS:
+        return
     plain = unwrap_partial(fn)
     for candidate in (plain, getattr(plain, "__call__")):  # noqa: B004, B009 - typeshed does not know it of every object
         if inspect.isgeneratorfunction(candidate) or inspect.isasyncgenfunction(candidate):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from resilix.attention import GIL
+from resilix.attention import ATTENTION, GIL
 from resilix.clock import SYSTEM, TimeSource
 from resilix.core.breaker import BreakerCore
 from resilix.core.deadline import DEADLINE
@@ -20,7 +20,7 @@ from resilix.policies.base import Guard
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.quiet import Quiet, with_quiet
 from resilix.policies.target import Target, continue_async
-from resilix.policies.time_left import refuse_deadline
+from resilix.policies.time_left import over, refuse_deadline
 
 QUIET = """
 era = core.quiet
@@ -145,7 +145,7 @@ class BreakerCalls(Guard):
         Raises:
             CircuitOpenError: There is nothing more to look at: it is open.
         """
-        if HUB.listeners or DEADLINE.in_force() or not GIL:
+        if ATTENTION.wanted and (HUB.listeners or over() or not GIL):
             return None
         core = self._core
         calm = core.calm

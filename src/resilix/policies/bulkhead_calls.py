@@ -16,7 +16,7 @@ from resilix.policies.base import Guard
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.quiet import Live, Quiet, with_quiet
 from resilix.policies.target import Target, continue_async
-from resilix.policies.time_left import refuse_deadline
+from resilix.policies.time_left import over, refuse_deadline
 from resilix.runtime import ThreadParker, async_parker
 
 QUIET = """
@@ -212,9 +212,9 @@ class BulkheadCalls(Guard):
             BulkheadFullError: There is nothing more to look at: it is full.
         """
         queue = self._queue
-        if queue.idle < 1 and self._max_wait <= 0 and not DEADLINE.used:
+        if queue.free + queue.kept < 1 and self._max_wait <= 0 and not DEADLINE.used:
             self._refuse(queue, 0.0)
-        if HELD.used or HUB.listeners or DEADLINE.in_force() or not GIL:
+        if HELD.used or HUB.listeners or over() or not GIL:
             return 0
         if queue.kept:
             queue.kept -= 1

@@ -21,7 +21,7 @@ from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.quiet import Quiet, with_quiet
 from resilix.policies.retry_call import KIND, AttemptLoop, RetryCall
 from resilix.policies.target import Target, continue_async
-from resilix.policies.time_left import check_deadline
+from resilix.policies.time_left import check_deadline, over
 from resilix.runtime import RUNTIME, cancel_requested
 
 Further = Callable[[], Any]
@@ -30,7 +30,7 @@ Begin = Callable[[Exception, float, tuple[Any, ...], dict[str, Any]], "Further |
 """Told the error of the first attempt, when the call began, and its arguments."""
 
 QUIET = """
-if deadline.used and deadline.in_force():
+if deadline.used and over():
     result = PLAIN
 else:
     try:
@@ -97,7 +97,13 @@ class Retry(Guard):
         shell = self._bind_async(target, begin) if target.is_async else self._bind_sync(target, begin)
         if self._plan.judges_results:
             return shell  # it looks at every result
-        names: dict[str, object] = {"deadline": DEADLINE, "begin": begin, "system": SYSTEM, "budget": self._plan.budget}
+        names: dict[str, object] = {
+            "deadline": DEADLINE,
+            "over": over,
+            "begin": begin,
+            "system": SYSTEM,
+            "budget": self._plan.budget,
+        }
         return with_quiet(shell, Quiet(self._quiet(), names, wants_call=self._plan.shows_call))
 
     def _quiet(self) -> str:

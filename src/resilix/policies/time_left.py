@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import TracebackType
 from typing import Never, Self
 
@@ -66,6 +67,12 @@ class deadline:  # noqa: N801 - a verb, written where it is needed
             client.get(url, timeout=min(2.0, deadline.remaining()))
         """
         return max(0.0, DEADLINE.remaining(SYSTEM.now()))
+
+
+def over() -> bool:
+    """Whether the deadline of this context has passed."""
+    moment = DEADLINE.moment()
+    return moment != math.inf and SYSTEM.now() >= moment
 
 
 def check_deadline(policy: str, label: str, *, name: str | None = None) -> None:

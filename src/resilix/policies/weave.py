@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.quiet import Live, Quiet
 from resilix.policies.registry import REGISTRY
-from resilix.policies.weave_text import OWN, Shape, parsed, source_of
+from resilix.policies.weave_text import OWN, Shape, named, parsed, source_of
 
 MOST_KEPT: Final = 512
 """How many different woven sources are kept for functions of the same shape."""
@@ -60,17 +60,6 @@ class Level(NamedTuple):
     handed: AnyCallable
 
 
-class Handed(BaseException):
-    """A sync function handed back something to await: unwinds a woven function without any verdict."""
-
-    def __init__(self, result: Any, depth: int) -> None:
-        self.result = result
-        self.depth = depth
-
-
-# -- the code ------------------------------------------------------------------------------------------------------
-
-
 class Loom:
     """Keeps the code of woven functions, so that the next of the same shape costs a fraction."""
 
@@ -83,14 +72,14 @@ class Loom:
 
     def code(self, levels: Sequence[Quiet], shape: Shape, *, is_async: bool) -> types.CodeType:
         """The code of a woven function, made once."""
-        key = (shape, is_async, *(level.lines for level in levels))
+        key = (shape.parameters, shape.call, is_async, *(level.lines for level in levels))
         known = self._codes.get(key)
         if known is not None:
             return known
         source = source_of(levels, shape, is_async=is_async)
         with self._lock:
             if len(self._codes) >= MOST_KEPT:
-                self._forget()
+                self.forget()
             self._numbers += 1
             filename = f"<resilix woven {self._numbers}>"
         namespace: dict[str, Any] = {}
@@ -102,7 +91,8 @@ class Loom:
         self._codes[key] = code
         return code
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Drop all of it; functions woven already keep theirs."""
         for code in self._codes.values():
             linecache.cache.pop(code.co_filename, None)
         self._codes.clear()
@@ -127,7 +117,7 @@ def weave(levels: Sequence[Level], fn: AnyCallable, shape: Shape, *, is_async: b
     """
     code = LOOM.code([level.quiet for level in levels], shape, is_async=is_async)
     if like is not None:
-        code = code.replace(co_name=like.__name__, co_qualname=like.__qualname__)
+        code = named(code, shape.names, like)
     namespace: dict[str, Any] = {"__name__": __name__, f"{OWN}_fn": fn}
     for depth, level in enumerate(levels):
         namespace[f"{OWN}{depth}_shell"] = level.shell
@@ -158,13 +148,12 @@ def _for_handed(levels: Sequence[Level], woven: weakref.ref[types.FunctionType])
             own.__globals__.update({f"{OWN}_kind": type(result), f"{OWN}_plain": PLAIN})
         return awaitable
 
-    def go_on(handed: Handed, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        result = handed.result
-        for level in reversed(levels[: handed.depth]):
+    def go_on(depth: int, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        for level in reversed(levels[:depth]):
             result = level.handed(result, args, kwargs)
         return result
 
-    names = {"kind": None, "plain": (), "hands": hands, "go_on": go_on, "Handed": Handed, "type": type}
+    names = {"kind": None, "plain": (), "hands": hands, "go_on": go_on}
     return {f"{OWN}_{name}": one for name, one in names.items()}
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import keyword
 import re
 import types
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from resilix.policies.functions import AnyCallable
 from resilix.policies.quiet import Quiet
 
 OWN: Final = "_rx"
 """All names in woven code begin with it, so that parameters can have any others."""
+MOST_WRITTEN: Final = 512
+"""How many different lists of parameters are remembered."""
 
 
 class Shape(NamedTuple):
@@ -25,12 +28,14 @@ class Shape(NamedTuple):
         arguments: The same, handed on.
         packed: The same, as a tuple and a dict.
         call: How the innermost function is called with them.
+        names: What the parameters are really called, where the text has stand-ins for them.
     """
 
     parameters: str
     arguments: str
     packed: str
     call: str
+    names: tuple[str, ...] = ()
 
 
 GENERIC: Final = Shape("*args, **kwargs", "*args, **kwargs", "args, kwargs", f"{OWN}_fn(*args, **kwargs)")
@@ -46,22 +51,49 @@ MANY_THROUGH: Final = MANY._replace(call=f"{OWN}_fn({OWN}_first, *args, **kwargs
 
 
 def shape_of(fn: AnyCallable) -> Shape | None:
-    """The parameters of a function, if it is a plain one and they can be written down."""
+    """The parameters of a function, if it is a plain one.
+
+    The text has stand-ins for their names, so it is made and compiled once for all functions with as many of each kind.
+    """
     if not isinstance(fn, types.FunctionType):
         return None
     code = fn.__code__
-    names = code.co_varnames
     positional, keywords = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
-    given, only = list(names[:positional]), names[positional:keywords]
-    rest = iter(names[keywords:])
-    more = [f"*{next(rest)}"] if code.co_flags & inspect.CO_VARARGS else []
-    named = [f"**{next(rest)}"] if code.co_flags & inspect.CO_VARKEYWORDS else []
-    for name in (*given, *only, *(one.lstrip("*") for one in (*more, *named))):
-        if not name.isidentifier() or keyword.iskeyword(name) or name.startswith(OWN):
-            return None
-    parameters = list(given)
-    if code.co_posonlyargcount:
-        parameters.insert(code.co_posonlyargcount, "/")
+    several = bool(code.co_flags & inspect.CO_VARARGS), bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    names = code.co_varnames[: keywords + sum(several)]
+    shape = _written(positional, code.co_posonlyargcount, code.co_kwonlyargcount, several)
+    return shape._replace(names=names)
+
+
+def named(code: types.CodeType, names: tuple[str, ...], like: types.FunctionType) -> types.CodeType:
+    """The code of a woven function with the names of the function it stands for, and of that one's parameters."""
+    real = dict(zip(_stand_ins(len(names)), names, strict=True))
+
+    def rename(constant: Any) -> Any:
+        if isinstance(constant, tuple):
+            return tuple(rename(one) for one in constant)
+        return real.get(constant, constant) if isinstance(constant, str) else constant
+
+    return code.replace(
+        co_name=like.__name__,
+        co_qualname=like.__qualname__,
+        co_varnames=names + code.co_varnames[len(names) :],
+        co_consts=tuple(rename(one) for one in code.co_consts),  # arguments handed on by name
+    )
+
+
+def _stand_ins(count: int) -> tuple[str, ...]:
+    return tuple(f"p{number}" for number in range(count))
+
+
+@functools.lru_cache(MOST_WRITTEN)
+def _written(positional: int, alone: int, by_name: int, several: tuple[bool, bool]) -> Shape:
+    """Parameters as text: so many positional ones, the first of them by position alone, then those by name alone."""
+    names = _stand_ins(positional + by_name + sum(several))
+    given, only, rest = names[:positional], names[positional : positional + by_name], names[positional + by_name :]
+    more = [f"*{rest[0]}"] if several[0] else []
+    named = [f"**{rest[-1]}"] if several[1] else []
+    parameters = [*given[:alone], "/", *given[alone:]] if alone else [*given]
     parameters += more or (["*"] if only else [])
     parameters += [*only, *named]
     arguments = ", ".join([*given, *more, *(f"{name}={name}" for name in only), *named])
@@ -76,30 +108,28 @@ WORD: Final = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 
 def source_of(levels: Sequence[Quiet], shape: Shape, *, is_async: bool) -> str:
     """The text of a woven function, which is called ``woven``."""
-    wait = "await " if is_async else ""
-    lines = [f"{OWN}_result = {wait}{shape.call}"]
+    lines = [f"{OWN}_result = {'await ' if is_async else ''}{shape.call}"]
     if not is_async:
-        lines += _look_at_result(
-            len(levels), f"{OWN}_result is not None and {OWN}_type({OWN}_result) is not {OWN}_kind and "
-        )
+        # A function nearly always returns the same type, and to ask for the type of a result is what costs here.
+        kind = f"type({OWN}_result)"
+        lines += _go_on(len(levels), shape, f"{kind} is not {OWN}_kind and {kind} not in {OWN}_plain and ")
     for depth in range(len(levels) - 1, -1, -1):
         lines = _level(levels[depth].lines, depth, lines, shape, is_async=is_async)
-    if not is_async:
-        lines = [
-            "try:",
-            *_indented(lines),
-            f"except {OWN}_Handed as {OWN}_handed:",
-            f"    return {OWN}_go_on({OWN}_handed, {shape.packed})",
-        ]
     head = f"{'async ' if is_async else ''}def woven({shape.parameters}):"
     return "\n".join([head, *_indented(lines), f"    return {OWN}_result", ""])
 
 
-def _look_at_result(depth: int, unless: str = "") -> list[str]:
-    """Where a sync function has handed back something to await, the rest is for the shells around."""
+def _go_on(depth: int, shape: Shape, unless: str = "") -> list[str]:
+    """Where a sync function has handed back something to await, the policies around go on with it in their own way.
+
+    Returning from the middle skips whatever they would have made of a result.
+    """
     if depth == 0:
         return [f"return {OWN}_result"]
-    return [f"if {unless}{OWN}_hands({OWN}_result):", f"    raise {OWN}_Handed({OWN}_result, {depth})"]
+    return [
+        f"if {unless}{OWN}_hands({OWN}_result):",
+        f"    return {OWN}_go_on({depth}, {OWN}_result, {shape.packed})",
+    ]
 
 
 def _level(text: str, depth: int, inner: list[str], shape: Shape, *, is_async: bool) -> list[str]:
@@ -124,11 +154,9 @@ def _level(text: str, depth: int, inner: list[str], shape: Shape, *, is_async: b
             lines += [margin + one for one in inner]
         elif bare == "result = PLAIN":
             aside = [f"{OWN}_result = {wait}{OWN}{depth}_shell({shape.arguments})"]
-            aside += [] if is_async else _look_at_result(depth)
+            aside += [] if is_async else _go_on(depth, shape)
             lines += [margin + one for one in aside]
         else:
-            if bare.startswith("except BaseException") and not is_async:
-                lines += [f"{margin}except {OWN}_Handed:", f"{margin}    raise"]
             lines.append(margin + WORD.sub(word, bare))
     return lines
 
@@ -140,12 +168,15 @@ def _indented(lines: list[str]) -> list[str]:
 def parsed(source: str) -> ast.Module:
     """Parse a source so that ``try:`` is no line of its own: for each such line the interpreter takes a step."""
     tree = ast.parse(source)
-
-    def begin_with_body(node: ast.AST) -> None:
-        for child in ast.iter_child_nodes(node):
-            begin_with_body(child)
-        if isinstance(node, ast.Try):
-            node.lineno = node.body[0].lineno
-
-    begin_with_body(tree)
+    _begin_with_body(tree.body)
     return tree
+
+
+def _begin_with_body(block: list[ast.stmt]) -> None:
+    for statement in block:
+        for part in ("body", "orelse", "finalbody"):
+            _begin_with_body(getattr(statement, part, []))
+        for handler in getattr(statement, "handlers", []):
+            _begin_with_body(handler.body)
+        if isinstance(statement, ast.Try):
+            statement.lineno = statement.body[0].lineno
