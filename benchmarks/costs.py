@@ -80,22 +80,22 @@ def memory_per_breaker(count: int = 500) -> float:
 def decoration_seconds(rounds: int) -> dict[str, dict[str, float]]:
     """Seconds to put a breaker on a function with parameters of a kind never seen before, and of a known kind."""
     breaker = count_breaker()
-    seconds: dict[str, list[float]] = {"a new shape": [], "a known shape": []}
-    for _ in range(rounds + WARM_UP):
-        for name, several in seconds.items():
-            if name == "a new shape":
-                LOOM.forget()
 
-            def fn(value: int, *, more: int = 0) -> int:
-                return value + more
+    def seconds(*, forget: bool) -> float:
+        def fn(value: int, *, more: int = 0) -> int:
+            return value + more
 
-            begin = time.thread_time()
-            breaker(fn)
-            several.append(time.thread_time() - begin)
-    return {
-        name: dict(zip(("seconds", "spread"), median_and_spread(several[WARM_UP:]), strict=True))
-        for name, several in seconds.items()
-    }
+        if forget:
+            LOOM.forget()
+        begin = time.thread_time()
+        breaker(fn)
+        return time.thread_time() - begin
+
+    measured = {}
+    for name, forget in (("a new shape", True), ("a known shape", False)):
+        several = [seconds(forget=forget) for _ in range(rounds + WARM_UP)][WARM_UP:]
+        measured[name] = dict(zip(("seconds", "spread"), median_and_spread(several), strict=True))
+    return measured
 
 
 def import_seconds(rounds: int) -> dict[str, dict[str, float]]:

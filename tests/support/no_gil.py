@@ -1,0 +1,5 @@
+"""A pytest plugin: resilix as on an interpreter without a GIL. ``-p tests.support.no_gil``."""
+
+import sys
+
+sys._is_gil_enabled = lambda: False  # type: ignore[attr-defined]  # asked once, when resilix is imported
