@@ -12,6 +12,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "resilix"
 FLOORS = {
     "resilix.errors": 0,
     "resilix.clock": 0,
+    "resilix.event_types": 0,
     "resilix.events": 1,
     "resilix.tally": 1,
     "resilix.core": 1,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from typing import Any
 
 import pytest
@@ -90,7 +89,7 @@ def test_a_rule_that_is_off_is_never_reached() -> None:
 def test_settings_are_replaced_never_changed() -> None:
     """A call under way may hold them."""
     for frozen, field in ((settings_of(), "probes"), (calls(10), "n")):
-        with pytest.raises(dataclasses.FrozenInstanceError):
+        with pytest.raises(AttributeError):
             setattr(frozen, field, 3)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from tenacity import RetryCallState
 from tenacity.wait import wait_base
@@ -23,8 +22,7 @@ FALLBACK_OPEN_FOR = 30.0
 """Seconds an opening lasts until the user's ``open_for`` function has answered, or when it raised or gave nonsense."""
 
 
-@dataclass(frozen=True, slots=True)
-class Calls:
+class Calls(NamedTuple):
     """A window measured in calls rather than seconds; made by :func:`calls`."""
 
     n: int
@@ -53,8 +51,7 @@ class DefaultInt(int):
 MIN_CALLS = DefaultInt(20)
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerSettings:
+class BreakerSettings(NamedTuple):
     """Checked and ready for the state machine; durations in seconds, rules that are off unreachable."""
 
     consecutive: float

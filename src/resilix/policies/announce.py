@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 
+from resilix import events
 from resilix.core.breaker import BreakerCore
 from resilix.core.era import Change, Era
 from resilix.core.settings import FALLBACK_OPEN_FOR, opening_seconds
-from resilix.events import HUB, Transition, TripObserved
+from resilix.events import HUB
 
 
 class Announcer:
@@ -67,10 +68,10 @@ class Announcer:
     def _announce(self, change: Change) -> None:
         old, era = change.old, change.era
         if old is era:
-            HUB.emit(TripObserved(policy=self._kind, name=self._name, reason=change.reason))
+            HUB.emit(events.TripObserved(policy=self._kind, name=self._name, reason=change.reason))
         elif (old.state, old.mode) != (era.state, era.mode):
             HUB.emit(
-                Transition(
+                events.Transition(
                     policy=self._kind,
                     name=self._name,
                     from_state=old.state.value,

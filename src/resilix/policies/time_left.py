@@ -5,12 +5,13 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Never, Self
 
+from resilix import events
 from resilix.clock import SYSTEM
 from resilix.core import options
 from resilix.core.deadline import DEADLINE
 from resilix.core.options import Seconds, checked
 from resilix.errors import DeadlineExpiredError
-from resilix.events import HUB, CallRefused
+from resilix.events import HUB
 from resilix.tally import TALLY
 
 
@@ -91,5 +92,5 @@ def refuse_deadline(policy: str, label: str, *, name: str | None = None) -> Neve
     """
     TALLY.add("rejections", name or label, "deadline_expired")
     if HUB.listeners:
-        HUB.emit(CallRefused(policy=policy, name=name or label, kind="deadline_expired"))
+        HUB.emit(events.CallRefused(policy=policy, name=name or label, kind="deadline_expired"))
     raise DeadlineExpiredError(label)
