@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
@@ -133,7 +134,7 @@ def read_settings(
             f"with probes={probes} that many failures can never be exceeded, so no probe could reopen it",
             f"write probe_failures={probes - 1} or less, or more probes",
         )
-    return BreakerSettings(
+    settings = BreakerSettings(
         consecutive=UNREACHABLE if consecutive is None else consecutive,
         failure_rate=UNREACHABLE if failure_rate is None else failure_rate,
         slow_rate=UNREACHABLE if slow_rate is None else slow_rate,
@@ -146,6 +147,14 @@ def read_settings(
         probe_failures=probe_failures,
         probe_lease=options.duration(OWNER, "probe_lease", probe_lease),
     )
+    # A user's function may not be hashable, or think itself equal to another.
+    return _shared(settings) if function is None else settings
+
+
+@functools.lru_cache(maxsize=64)
+def _shared(settings: BreakerSettings) -> BreakerSettings:
+    """One object for all breakers with the same rules: there may be one breaker for each of 100,000 keys."""
+    return settings
 
 
 def _slow(slow_rate: Any, slow_after: Any) -> tuple[float | None, float | None]:
