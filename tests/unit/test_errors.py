@@ -8,6 +8,7 @@ import inspect
 import pickle
 import re
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -98,6 +99,31 @@ def test_they_can_be_copied(error: ResilixError, facts: dict[str, Any], sentence
     for twin in (copy.copy(error), copy.deepcopy(error)):
         assert twin is not error
         assert (type(twin), vars(twin), str(twin)) == (type(error), facts, sentence)
+
+
+@pytest.mark.parametrize(
+    ("fast", "plain"),
+    [
+        (
+            lambda: errors.circuit_open("quotes", 1.5, "failure rate"),
+            lambda: CircuitOpenError("quotes", retry_after=1.5, reason="failure rate"),
+        ),
+        (
+            lambda: errors.bulkhead_full("quotes", 20, 0.5),
+            lambda: BulkheadFullError("quotes", limit=20, waited=0.5),
+        ),
+    ],
+)
+def test_the_fast_makers_make_what_the_classes_make(
+    fast: Callable[[], ResilixError], plain: Callable[[], ResilixError]
+) -> None:
+    """In all that can be seen of an error; a new one each time, which holds what belongs to one raise alone."""
+    one, other = fast(), plain()
+    assert (type(one), one.args, list(vars(one).items())) == (type(other), other.args, list(vars(other).items()))
+    assert (str(one), repr(one), one.__reduce__()) == (str(other), repr(other), other.__reduce__())
+    one.add_note("a note")
+    assert fast() is not one
+    assert vars(fast()) == vars(other)
 
 
 def test_a_subclass_of_yours_survives_pickling() -> None:
