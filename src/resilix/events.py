@@ -23,173 +23,72 @@ from __future__ import annotations
 import inspect
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from resilix.attention import ATTENTION
 from resilix.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from resilix.event_types import (
+        AttemptFailed,
+        CallAdmitted,
+        CallRefused,
+        ErrorEvent,
+        Event,
+        FallbackServed,
+        GivenUp,
+        HookError,
+        Listener,
+        ProbeAdmitted,
+        RetryScheduled,
+        TimedOut,
+        Transition,
+        TripObserved,
+    )
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Base of all events.
-
-    Attributes:
-        policy: The kind of policy: "breaker", "retry", "timeout", "bulkhead", "fallback", or "http" for what the
-            transport of an HTTP request does by itself.
-        name: The name of a noun (breaker, bulkhead), or the label of a verb: its pipeline's name, else the
-            qualified name of the wrapped function.
-    """
-
-    policy: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallAdmitted(Event):
-    """A breaker or a bulkhead let a call through."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallRefused(Event):
-    """A policy refused a call: the function did not run.
-
-    Attributes:
-        kind: "circuit_open", "bulkhead_full", "deadline_expired".
-        retry_after: Seconds until it makes sense to come back, if known.
-    """
-
-    kind: str
-    retry_after: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorEvent(Event):
-    """Base of the events that carry an error.
-
-    Attributes:
-        error: The exception itself, or ``None`` when a result was judged a failure. Not in ``repr``.
-        error_type: The exception's type name, or "result".
-        attributes: What the transport of an HTTP request adds, under OpenTelemetry's names
-            ("http.request.method", "http.request.resend_count", "http.response.status_code", …); else empty.
-    """
-
-    error: BaseException | None = field(repr=False, compare=False)
-    error_type: str
-    attributes: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
+__all__ = [
+    "HUB",
+    "AttemptFailed",
+    "CallAdmitted",
+    "CallRefused",
+    "ErrorEvent",
+    "Event",
+    "FallbackServed",
+    "GivenUp",
+    "HookError",
+    "Hub",
+    "Listener",
+    "ProbeAdmitted",
+    "RetryScheduled",
+    "TimedOut",
+    "Transition",
+    "TripObserved",
+    "hook_errors",
+    "subscribe",
+]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptFailed(ErrorEvent):
-    """One attempt of a retry failed in a way that may be retried.
-
-    Attributes:
-        attempt: Its number, from 1.
-    """
-
-    attempt: int
+def __getattr__(name: str) -> Any:
+    """Load the kinds of events when one of them is asked for the first time."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _load_kinds()
+    return globals()[name]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryScheduled(ErrorEvent):
-    """Another attempt will be made.
-
-    Attributes:
-        attempt: The number of the attempt to come.
-        wait: Seconds until then.
-    """
-
-    attempt: int
-    wait: float
+def __dir__() -> list[str]:
+    """Those that are not loaded yet are there, too."""
+    return sorted({*globals(), *__all__})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GivenUp(ErrorEvent):
-    """No further attempt will be made; the last error or result goes to the caller.
+def _load_kinds() -> None:
+    """Make them plain names of this module, all at once, so that nobody comes by ``__getattr__`` again."""
+    from resilix import event_types  # programs to which nobody listens do not pay for it
 
-    Attributes:
-        attempts: How many attempts were made.
-        reason: "attempts", "within", "deadline", "budget", "stop", "cancelled", or "hook" (wait or stop raised).
-    """
+    globals().update({kind: getattr(event_types, kind) for kind in event_types.__all__})
 
-    attempts: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transition(Event):
-    """A breaker changed its state or its mode.
-
-    Attributes:
-        from_state: "closed", "open" or "half_open".
-        to_state: Likewise.
-        mode: "normal", "forced_open", "disabled" or "observing", from now on.
-        reason: Why, in a few words: "consecutive failures", "failure rate", "slow rate", "open time over",
-            "probes succeeded", "probe failed", "probe lease expired"; by hand, "forced open", "disabled", "observing",
-            "closed by hand", or what ``open()`` was given.
-        opening: The number of the opening by itself since it was last closed.
-    """
-
-    from_state: str
-    to_state: str
-    mode: str
-    reason: str
-    opening: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TripObserved(Event):
-    """A breaker that only observes would have opened now.
-
-    Attributes:
-        reason: Why, in a few words.
-    """
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeAdmitted(Event):
-    """A half-open breaker let a probe through.
-
-    Attributes:
-        lease: Seconds the probe has before it counts as failed.
-    """
-
-    lease: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimedOut(Event):
-    """A timeout of ours expired while the call was running.
-
-    Attributes:
-        seconds: How long the call was given.
-        abandoned: True when the call goes on in its worker thread although nobody waits for it.
-    """
-
-    seconds: float
-    abandoned: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FallbackServed(ErrorEvent):
-    """A fallback answered instead of the function."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HookError(ErrorEvent):
-    """User code given to a policy raised; its answer was done without.
-
-    Attributes:
-        hook: Which one: "on", "ignore", "on_result", "wait", "stop" or "open_for"; "classify" of an HTTP policy.
-    """
-
-    hook: str
-
-
-Listener = Callable[[Event], object]
 
 _RUNNING: ContextVar[tuple[Listener, ...]] = ContextVar("resilix_running_listeners", default=())
 """The listeners at work in this context. A context variable, because a listener's calls may go through a worker."""
@@ -247,6 +146,8 @@ class Hub:
         source = f"{policy} {name!r}: {hook}"
         self._note(source, source, error)
         if self.listeners:
+            from resilix.event_types import HookError  # a name of this module is not loaded by asking for it in here
+
             self.emit(HookError(policy=policy, name=name, hook=hook, error=error, error_type=type(error).__name__))
 
     def _note(self, source: str, key: object, error: Exception) -> None:
@@ -312,6 +213,8 @@ def subscribe(listener: Listener) -> Callable[[], None]:
             f"subscribe({_name_of(listener)}): it is async, and nobody awaits a listener; write a plain def, and hand "
             "the event to a queue if there is more to do"
         )
+
+    _load_kinds()  # now, rather than in the middle of a call
 
     def once(event: Event) -> object:
         return listener(event)

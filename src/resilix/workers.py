@@ -9,13 +9,15 @@ exit. Idle ones end after a while.
 from __future__ import annotations
 
 import os
-import queue
 import threading
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resilix.runtime import RUNTIME, Flag
+
+if TYPE_CHECKING:
+    import queue
 
 IDLE_SECONDS = 30.0
 """How long a worker waits for its next job before it ends."""
@@ -118,15 +120,19 @@ class AbandonedCalls:
 
 class _Worker(threading.Thread):
     def __init__(self, pool: WorkerPool) -> None:
+        import queue  # programs without a timeout for sync calls do not pay for it
+
         super().__init__(name="resilix-timeout-worker", daemon=True)
         self._pool = pool
         self.inbox: queue.SimpleQueue[Job] = queue.SimpleQueue()
 
     def run(self) -> None:
+        from queue import Empty  # as above
+
         while True:
             try:
                 job = self.inbox.get(timeout=IDLE_SECONDS)
-            except queue.Empty:
+            except Empty:
                 if self._pool.retire(self):
                     return
                 continue  # a job is on its way

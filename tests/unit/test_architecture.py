@@ -29,10 +29,13 @@ OURS = {name: [one for one in imports_of(name) if one.imported.split(".")[0] == 
 LATE_IMPORTS = {
     # (module, imported): why it may be imported inside a function
     ("resilix", "resilix.telemetry.health"): "programs that never ask for it do not pay for it",
+    ("resilix.core.options", "difflib"): "only for a misspelt option",
     ("resilix.events", "logging"): "only when user code is broken",
+    ("resilix.events", "resilix.event_types"): "programs to which nobody listens do not pay for it",
     ("resilix.runtime", "anyio"): "programs without async do not pay for it",
     ("resilix.runtime", "asyncio"): "programs without async do not pay for it",
     ("resilix.runtime", "trio"): "optional dependency",
+    ("resilix.workers", "queue"): "programs without a timeout for sync calls do not pay for it",
     ("resilix.policies.timeout", "asyncio"): "programs without async do not pay for it",
     ("resilix.policies.timeout", "resilix.ledger"): "imports asyncio",
     ("resilix.testing.conductor", "trio"): "optional dependency",

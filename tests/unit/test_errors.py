@@ -8,6 +8,7 @@ import inspect
 import pickle
 import re
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -70,12 +71,18 @@ EXAMPLES: list[tuple[ResilixError, dict[str, Any], str]] = [
 EVERY = pytest.mark.parametrize(("error", "facts", "sentence"), EXAMPLES, ids=lambda one: type(one).__name__)
 
 
+def facts_of(error: ResilixError) -> dict[str, Any]:
+    """Its attributes, those that are kept in ``args`` among them."""
+    kept = {name: getattr(error, name) for name, one in vars(type(error)).items() if isinstance(one, property)}
+    return {**kept, **vars(error)}
+
+
 @EVERY
 def test_facts_for_machines_and_a_sentence_for_people(
     error: ResilixError, facts: dict[str, Any], sentence: str
 ) -> None:
     """Attributes to decide by, one sentence to read; repr shows both who and what."""
-    assert vars(error) == facts
+    assert facts_of(error) == facts
     assert str(error) == sentence
     assert repr(error) == f"{type(error).__name__}({sentence!r})"
 
@@ -89,7 +96,7 @@ def test_they_survive_pickling(error: ResilixError, facts: dict[str, Any], sente
     back = pickle.loads(pickle.dumps(error, protocol))
     assert type(back) is type(error)
     assert back is not error
-    assert (str(back), back.args, vars(back)) == (sentence, error.args, {**facts, "__notes__": ["a note"]})
+    assert (str(back), back.args, facts_of(back)) == (sentence, error.args, {**facts, "__notes__": ["a note"]})
 
 
 @EVERY
@@ -97,7 +104,32 @@ def test_they_can_be_copied(error: ResilixError, facts: dict[str, Any], sentence
     """Copy and deepcopy give an equal error that is another object."""
     for twin in (copy.copy(error), copy.deepcopy(error)):
         assert twin is not error
-        assert (type(twin), vars(twin), str(twin)) == (type(error), facts, sentence)
+        assert (type(twin), facts_of(twin), str(twin)) == (type(error), facts, sentence)
+
+
+@pytest.mark.parametrize(
+    ("fast", "plain"),
+    [
+        (
+            lambda: errors.circuit_open("quotes", 1.5, "failure rate"),
+            lambda: CircuitOpenError("quotes", retry_after=1.5, reason="failure rate"),
+        ),
+        (
+            lambda: errors.bulkhead_full("quotes", 20, 0.5),
+            lambda: BulkheadFullError("quotes", limit=20, waited=0.5),
+        ),
+    ],
+)
+def test_the_fast_makers_make_what_the_classes_make(
+    fast: Callable[[], ResilixError], plain: Callable[[], ResilixError]
+) -> None:
+    """In all that can be seen of an error; a new one each time, which holds what belongs to one raise alone."""
+    one, other = fast(), plain()
+    assert (type(one), one.args, facts_of(one)) == (type(other), other.args, facts_of(other))
+    assert (str(one), repr(one), one.__reduce__()) == (str(other), repr(other), other.__reduce__())
+    one.add_note("a note")
+    assert fast() is not one
+    assert facts_of(fast()) == facts_of(other)
 
 
 def test_a_subclass_of_yours_survives_pickling() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import sys
@@ -207,6 +206,8 @@ def _unknown(name: str, parameters: list[inspect.Parameter]) -> str:
     known = [one.name for one in parameters]
     if name in known:
         return f"{name} is given by position, without its name"
+    import difflib  # only needed for a misspelt option
+
     near = difflib.get_close_matches(name, known, 1)
     if near:
         return f"there is no such option, did you mean {near[0]}?"

@@ -30,6 +30,7 @@ from tenacity.wait import wait_base, wait_fixed, wait_random, wait_random_expone
 from resilix.core import options
 from resilix.core.budget import BudgetCore
 from resilix.core.verdict import Matcher
+from resilix.errors import RejectedError
 
 OWNER = "retry"
 FIRST_WAIT: Final = 0.1
@@ -139,6 +140,10 @@ class RetryPlan:
             # Their predicates say yes or no: a count or a length is no wait.
             return Answer(isinstance(error, TryAgain) or bool(self._on.ask(error, state)))
         return read_answer(self._on.ask(error))
+
+    def passes(self, error: Exception) -> bool:
+        """Whether it is a refusal by one of our own policies that nothing names: there is nothing to ask about it."""
+        return isinstance(error, RejectedError) and not isinstance(error, self._on.named)
 
     def wait(self, number: int, state: RetryCallState | None) -> float:
         """Ask the wait strategy. Runs user code."""

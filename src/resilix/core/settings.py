@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from tenacity import RetryCallState
 from tenacity.wait import wait_base
@@ -23,8 +23,7 @@ FALLBACK_OPEN_FOR = 30.0
 """Seconds an opening lasts until the user's ``open_for`` function has answered, or when it raised or gave nonsense."""
 
 
-@dataclass(frozen=True, slots=True)
-class Calls:
+class Calls(NamedTuple):
     """A window measured in calls rather than seconds; made by :func:`calls`."""
 
     n: int
@@ -53,8 +52,7 @@ class DefaultInt(int):
 MIN_CALLS = DefaultInt(20)
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerSettings:
+class BreakerSettings(NamedTuple):
     """Checked and ready for the state machine; durations in seconds, rules that are off unreachable."""
 
     consecutive: float
@@ -136,7 +134,7 @@ def read_settings(
             f"with probes={probes} that many failures can never be exceeded, so no probe could reopen it",
             f"write probe_failures={probes - 1} or less, or more probes",
         )
-    return BreakerSettings(
+    settings = BreakerSettings(
         consecutive=UNREACHABLE if consecutive is None else consecutive,
         failure_rate=UNREACHABLE if failure_rate is None else failure_rate,
         slow_rate=UNREACHABLE if slow_rate is None else slow_rate,
@@ -149,6 +147,14 @@ def read_settings(
         probe_failures=probe_failures,
         probe_lease=options.duration(OWNER, "probe_lease", probe_lease),
     )
+    # A user's function may not be hashable, or think itself equal to another.
+    return _shared(settings) if function is None else settings
+
+
+@functools.lru_cache(maxsize=64)
+def _shared(settings: BreakerSettings) -> BreakerSettings:
+    """One object for all breakers with the same rules: there may be one breaker for each of 100,000 keys."""
+    return settings
 
 
 def _slow(slow_rate: Any, slow_after: Any) -> tuple[float | None, float | None]:

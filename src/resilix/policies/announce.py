@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
+from resilix import events
 from resilix.core.breaker import BreakerCore
 from resilix.core.era import Change, Era
 from resilix.core.settings import FALLBACK_OPEN_FOR, opening_seconds
-from resilix.events import HUB, Transition, TripObserved
+from resilix.events import HUB
+
+_NONE_YET: Final[Mapping[tuple[str, str], int]] = MappingProxyType({})
+"""For all breakers that never changed their state, which is most of them."""
 
 
 class Announcer:
@@ -19,12 +26,14 @@ class Announcer:
 
     __slots__ = ("_announcing", "_core", "_kind", "_name", "transitions")
 
+    transitions: Mapping[tuple[str, str], int]
+
     def __init__(self, core: BreakerCore, kind: str, name: str) -> None:
         self._core = core
         self._kind = kind
         self._name = name
-        self._announcing = threading.Lock()
-        self.transitions: dict[tuple[str, str], int] = {}
+        self._announcing: threading.Lock | None = None  # made with the first change
+        self.transitions = _NONE_YET
 
     def flush(self) -> None:
         """Tell the listeners what changed, in order and outside every lock."""
@@ -33,7 +42,7 @@ class Announcer:
             self._decide_length(core.era)
         # One thread announces at a time, so that the order holds; a listener that causes a change, or another
         # thread that does, leaves it to the one that is at it.
-        while core.changes and self._announcing.acquire(blocking=False):
+        while core.changes and (turn := self._turn()).acquire(blocking=False):
             try:
                 change = core.next_change()
                 if change is not None:
@@ -41,7 +50,14 @@ class Announcer:
                     if HUB.listeners:
                         self._announce(change)
             finally:
-                self._announcing.release()
+                turn.release()
+
+    def _turn(self) -> threading.Lock:
+        """The lock of whoever announces."""
+        with self._core.lock:
+            if self._announcing is None:
+                self._announcing = threading.Lock()
+            return self._announcing
 
     def _decide_length(self, era: Era) -> None:
         """Ask the user's ``open_for`` function how long an opening lasts; one caller does."""
@@ -67,10 +83,10 @@ class Announcer:
     def _announce(self, change: Change) -> None:
         old, era = change.old, change.era
         if old is era:
-            HUB.emit(TripObserved(policy=self._kind, name=self._name, reason=change.reason))
+            HUB.emit(events.TripObserved(policy=self._kind, name=self._name, reason=change.reason))
         elif (old.state, old.mode) != (era.state, era.mode):
             HUB.emit(
-                Transition(
+                events.Transition(
                     policy=self._kind,
                     name=self._name,
                     from_state=old.state.value,
@@ -83,4 +99,4 @@ class Announcer:
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
-        self._announcing = threading.Lock()
+        self._announcing = None

@@ -13,18 +13,20 @@ from resilix.core.deadline import DEADLINE
 from resilix.core.era import CircuitState, Era, Refusal, Ticket
 from resilix.core.judge import Judge
 from resilix.core.verdict import Verdict
-from resilix.errors import CircuitOpenError
+from resilix.errors import CircuitOpenError, circuit_open
 from resilix.events import HUB, CallAdmitted, CallRefused, ProbeAdmitted
 from resilix.policies.announce import Announcer
 from resilix.policies.base import Guard
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.quiet import Quiet, with_quiet
 from resilix.policies.target import Target, continue_async
-from resilix.policies.time_left import over, refuse_deadline
+from resilix.policies.time_left import must_look, refuse_deadline
 
 QUIET = """
 era = core.quiet
 if era is None and (era := look()) is None:
+    if left := seconds_left():
+        raise refusal(left)
     result = PLAIN
 else:
     try:
@@ -44,6 +46,8 @@ else:
 QUIET_LAZY = """
 era = core.lazy
 if era is None and (era := look()) is None:
+    if left := seconds_left():
+        raise refusal(left)
     result = PLAIN
 else:
     try:
@@ -100,7 +104,7 @@ class BreakerCalls(Guard):
             self._core.refused()
         if HUB.listeners:
             HUB.emit(CallRefused(policy=self.kind, name=self._name, kind="circuit_open", retry_after=retry_after))
-        return CircuitOpenError(self._name, retry_after=retry_after, reason=reason)
+        return circuit_open(self._name, retry_after, reason)
 
     def _settle(self, ticket: Ticket, verdict: Verdict) -> None:
         core = self._core
@@ -140,20 +144,22 @@ class BreakerCalls(Guard):
             counter.n += 1.0
 
     def _look(self) -> Era | None:
-        """The era, if a call may go the quiet way although something in this process attends to calls.
+        """The era, if a call may go the quiet way although something in this process attends to calls."""
+        return None if ATTENTION.wanted and must_look() else self._core.calm
 
-        Raises:
-            CircuitOpenError: There is nothing more to look at: it is open.
+    def _seconds_left(self) -> float:
+        """How long it stays open, if a call is refused and there is nothing more to look at; else 0."""
+        left = self._core.era.until - self._clock.now()
+        return 0.0 if left <= 0.0 or (ATTENTION.wanted and must_look()) else left
+
+    def _refused(self, left: float) -> CircuitOpenError:
+        """The refusal of such a call: raised in the frame of the woven function.
+
+        Every frame that an error goes through costs as much as a call of a decorator that does nothing.
         """
-        if ATTENTION.wanted and (HUB.listeners or over() or not GIL):
-            return None
         core = self._core
-        calm = core.calm
-        if calm is None:
-            era, now = core.era, self._clock.now()
-            if now < era.until:
-                raise self._open(era, now)
-        return calm
+        core.rejected += 1
+        return circuit_open(self._name, None if left == math.inf else left, core.era.reason)
 
     def _look_lazy(self) -> Era | None:
         calm = self._look()
@@ -183,6 +189,8 @@ class BreakerCalls(Guard):
             "core": self._core,
             "clock": self._clock,
             "look": self._look_lazy if lazy else self._look,
+            "seconds_left": self._seconds_left,
+            "refusal": self._refused,
             "failed": self._failed,
             "succeeded": self._succeeded,
         }

@@ -6,23 +6,25 @@ import math
 from collections.abc import Callable
 from typing import Any, Never
 
-from resilix.attention import GIL
+from resilix.attention import ATTENTION, GIL
 from resilix.clock import SYSTEM
 from resilix.core.deadline import DEADLINE
 from resilix.core.permits import HELD, Hold, PermitQueue
-from resilix.errors import BulkheadFullError
+from resilix.errors import BulkheadFullError, bulkhead_full
 from resilix.events import HUB, CallAdmitted, CallRefused
 from resilix.policies.base import Guard
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.quiet import Live, Quiet, with_quiet
 from resilix.policies.target import Target, continue_async
-from resilix.policies.time_left import over, refuse_deadline
+from resilix.policies.time_left import must_look, refuse_deadline
 from resilix.runtime import ThreadParker, async_parker
 
 QUIET = """
 places = queue
 free = places.free
 if not free and not (free := lend()):
+    if refuses():
+        raise refusal()
     result = PLAIN
 else:
     places.free = free - 1
@@ -51,7 +53,13 @@ class BulkheadCalls(Guard):
 
     def _bind(self, target: Target) -> AnyCallable:
         shell = self._bind_async(target) if target.is_async else self._bind_sync(target)
-        return with_quiet(shell, Quiet(QUIET, {"queue": Live(lambda: self._queue), "lend": self._lend}))
+        names = {
+            "queue": Live(lambda: self._queue),
+            "lend": self._lend,
+            "refuses": self._refuses,
+            "refusal": self._refused,
+        }
+        return with_quiet(shell, Quiet(QUIET, names))
 
     def _bind_sync(self, target: Target) -> AnyCallable:
         fn, plain, deadline, held = target.fn, PLAIN, DEADLINE, HELD
@@ -207,19 +215,25 @@ class BulkheadCalls(Guard):
         """How many places a call may take the quiet way although something in this process attends to calls.
 
         It is the caller's next step to take one: nobody comes between.
-
-        Raises:
-            BulkheadFullError: There is nothing more to look at: it is full.
         """
         queue = self._queue
-        if queue.free + queue.kept < 1 and self._max_wait <= 0 and not DEADLINE.used:
-            self._refuse(queue, 0.0)
-        if HELD.used or HUB.listeners or over() or not GIL:
+        if not queue.kept or HELD.used or (ATTENTION.wanted and must_look()):
             return 0
         if queue.kept:
             queue.kept -= 1
             queue.free += 1
         return queue.free
+
+    def _refuses(self) -> bool:
+        """Whether a call is refused, and there is nothing more to look at."""
+        queue = self._queue
+        return queue.free + queue.kept < 1 and self._max_wait <= 0 and not (ATTENTION.wanted and must_look())
+
+    def _refused(self) -> BulkheadFullError:
+        """The refusal of such a call: raised in the frame of the woven function."""
+        queue = self._queue
+        queue.rejected += 1
+        return bulkhead_full(self._name, queue.limit, 0.0)
 
     def _take(self, hold: Hold, label: str) -> bool:
         """Take a free place. False when there is none and the caller may wait for one."""
@@ -252,13 +266,16 @@ class BulkheadCalls(Guard):
         self._refuse(hold.queue, now - started)
 
     def _refuse(self, queue: PermitQueue, waited: float) -> Never:
+        raise self._refusal(queue, waited)
+
+    def _refusal(self, queue: PermitQueue, waited: float) -> BulkheadFullError:
         if GIL:
             queue.rejected += 1
         else:
             queue.reject()
         if HUB.listeners:
             HUB.emit(CallRefused(policy=self.kind, name=self._name, kind="bulkhead_full"))
-        raise BulkheadFullError(self._name, limit=queue.limit, waited=waited)
+        return bulkhead_full(self._name, queue.limit, waited)
 
     def _refuse_late(self, queue: PermitQueue, label: str) -> Never:
         queue.reject()

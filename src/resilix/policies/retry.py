@@ -122,9 +122,11 @@ class Retry(Guard):
 
     def _begin_sync(self, target: Target) -> Begin:
         """What follows when the first attempt has failed: all further attempts, or ``None`` when there is none."""
-        fn, plan = target.fn, self._plan
+        fn, plan, own = target.fn, self._plan, target.outcomes is None
 
         def begin(error: Exception, started: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Further | None:
+            if own and plan.passes(error):
+                return None
             call = RetryCall(plan, target, args, kwargs, started)
             wait = call.failed(error)
             return None if wait is None else partial(_again, fn, call, wait, args, kwargs)
@@ -133,9 +135,11 @@ class Retry(Guard):
 
     def _begin_async(self, target: Target) -> Begin:
         """The same, to be awaited."""
-        fn, plan = target.fn, self._plan
+        fn, plan, own = target.fn, self._plan, target.outcomes is None
 
         def begin(error: Exception, started: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Further | None:
+            if own and plan.passes(error):
+                return None
             call = RetryCall(plan, target, args, kwargs, started)
             wait = call.failed(error, cancelled=cancel_requested())
             return None if wait is None else partial(_again_async, fn, call, wait, args, kwargs)

@@ -7,12 +7,13 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
+from resilix import events
 from resilix.clock import SYSTEM
 from resilix.core.attempts import DONE, Attempts, Decision, Outcome
 from resilix.core.deadline import DEADLINE
 from resilix.core.retry_plan import RetryPlan
 from resilix.errors import ConfigurationError
-from resilix.events import HUB, AttemptFailed, GivenUp, RetryScheduled
+from resilix.events import HUB
 from resilix.policies.target import Target
 from resilix.policies.time_left import check_deadline
 from resilix.runtime import RUNTIME, cancel_requested
@@ -107,7 +108,7 @@ class RetryCall:
         ruled = None if outcomes is None else partial(outcomes.ruled, args, outcome.error, outcome.result)
         if attempts.wanted(outcome, now, ruled):
             if HUB.listeners:
-                HUB.emit(AttemptFailed(attempt=made, **self._facts(outcome)))
+                HUB.emit(events.AttemptFailed(attempt=made, **self._facts(outcome)))
             deadline = DEADLINE.moment()
             decision = Decision(None, "cancelled") if cancelled else attempts.decide(now, deadline)
             if decision.wait is not None:
@@ -115,7 +116,7 @@ class RetryCall:
                 if deadline < float("inf"):
                     self._last = outcome
                 if HUB.listeners:
-                    HUB.emit(RetryScheduled(attempt=made + 1, wait=decision.wait, **self._facts(outcome)))
+                    HUB.emit(events.RetryScheduled(attempt=made + 1, wait=decision.wait, **self._facts(outcome)))
                 return decision.wait
             self._given_up(outcome, made, decision.reason)
         elif outcome.error is None and (outcomes is None or outcomes.good(outcome.result)):
@@ -128,7 +129,7 @@ class RetryCall:
         if outcome.error is not None and made > 1:
             _add_note(outcome.error, f"{NOTE}{self._label} gave up after {made} attempts ({reason})")
         if HUB.listeners:
-            HUB.emit(GivenUp(attempts=made, reason=reason, **self._facts(outcome)))
+            HUB.emit(events.GivenUp(attempts=made, reason=reason, **self._facts(outcome)))
 
     def _facts(self, outcome: Outcome) -> dict[str, Any]:
         error = outcome.error

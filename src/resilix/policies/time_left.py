@@ -6,12 +6,14 @@ import math
 from types import TracebackType
 from typing import Never, Self
 
+from resilix import events
+from resilix.attention import GIL
 from resilix.clock import SYSTEM
 from resilix.core import options
 from resilix.core.deadline import DEADLINE
 from resilix.core.options import Seconds, checked
 from resilix.errors import DeadlineExpiredError
-from resilix.events import HUB, CallRefused
+from resilix.events import HUB
 from resilix.tally import TALLY
 
 
@@ -75,6 +77,14 @@ def over() -> bool:
     return moment != math.inf and SYSTEM.now() >= moment
 
 
+def must_look() -> bool:
+    """Whether a call has to go through the shells: somebody listens, or its deadline has passed.
+
+    To be asked where something in this process attends to calls.
+    """
+    return bool(HUB.listeners) or over() or not GIL
+
+
 def check_deadline(policy: str, label: str, *, name: str | None = None) -> None:
     """Refuse to start anything when no time is left; see :func:`refuse_deadline`.
 
@@ -98,5 +108,5 @@ def refuse_deadline(policy: str, label: str, *, name: str | None = None) -> Neve
     """
     TALLY.add("rejections", name or label, "deadline_expired")
     if HUB.listeners:
-        HUB.emit(CallRefused(policy=policy, name=name or label, kind="deadline_expired"))
+        HUB.emit(events.CallRefused(policy=policy, name=name or label, kind="deadline_expired"))
     raise DeadlineExpiredError(label)
