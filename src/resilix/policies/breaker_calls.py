@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from resilix import events
 from resilix.attention import ATTENTION, GIL
 from resilix.clock import SYSTEM, TimeSource
 from resilix.core.breaker import BreakerCore
@@ -14,7 +15,7 @@ from resilix.core.era import CircuitState, Era, Refusal, Ticket
 from resilix.core.judge import Judge
 from resilix.core.verdict import Verdict
 from resilix.errors import CircuitOpenError, circuit_open
-from resilix.events import HUB, CallAdmitted, CallRefused, ProbeAdmitted
+from resilix.events import HUB
 from resilix.policies.announce import Announcer
 from resilix.policies.base import Guard
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
@@ -87,9 +88,9 @@ class BreakerCalls(Guard):
             if isinstance(admitted, Refusal):
                 raise self._refusal(admitted.retry_after, admitted.reason)
             if HUB.listeners:
-                HUB.emit(CallAdmitted(policy=self.kind, name=self._name))
+                HUB.emit(events.CallAdmitted(policy=self.kind, name=self._name))
                 if admitted.era.state is CircuitState.HALF_OPEN:
-                    HUB.emit(ProbeAdmitted(policy=self.kind, name=self._name, lease=core.settings.probe_lease))
+                    HUB.emit(events.ProbeAdmitted(policy=self.kind, name=self._name, lease=core.settings.probe_lease))
         except BaseException:
             # An interrupt in a listener, say: the call will not be made.
             if isinstance(admitted, Ticket):
@@ -103,7 +104,9 @@ class BreakerCalls(Guard):
         else:
             self._core.refused()
         if HUB.listeners:
-            HUB.emit(CallRefused(policy=self.kind, name=self._name, kind="circuit_open", retry_after=retry_after))
+            HUB.emit(
+                events.CallRefused(policy=self.kind, name=self._name, kind="circuit_open", retry_after=retry_after)
+            )
         return circuit_open(self._name, retry_after, reason)
 
     def _settle(self, ticket: Ticket, verdict: Verdict) -> None:

@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable
 from typing import Any, Never
 
+from resilix import events
 from resilix.attention import ATTENTION, GIL
 from resilix.clock import SYSTEM
 from resilix.core.deadline import DEADLINE
 from resilix.core.permits import HELD, Hold, PermitQueue
 from resilix.errors import BulkheadFullError, bulkhead_full
-from resilix.events import HUB, CallAdmitted, CallRefused
+from resilix.events import HUB
 from resilix.policies.base import Guard
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.quiet import Live, Quiet, with_quiet
@@ -162,7 +163,7 @@ class BulkheadCalls(Guard):
                 parker.park(longest)
                 self._end_of_wait(hold, started, longest, label)
         if HUB.listeners:
-            HUB.emit(CallAdmitted(policy=self.kind, name=self._name))
+            HUB.emit(events.CallAdmitted(policy=self.kind, name=self._name))
 
     async def _aenter(self, hold: Hold, label: str) -> None:
         if not self._take(hold, label):
@@ -172,7 +173,7 @@ class BulkheadCalls(Guard):
                 await parker.park(longest)
                 self._end_of_wait(hold, started, longest, label)
         if HUB.listeners:
-            HUB.emit(CallAdmitted(policy=self.kind, name=self._name))
+            HUB.emit(events.CallAdmitted(policy=self.kind, name=self._name))
 
     def _begin(self, label: str) -> Hold | PermitQueue:
         """Take a place for a call that goes on when the function has returned; give the proof to _end."""
@@ -274,7 +275,7 @@ class BulkheadCalls(Guard):
         else:
             queue.reject()
         if HUB.listeners:
-            HUB.emit(CallRefused(policy=self.kind, name=self._name, kind="bulkhead_full"))
+            HUB.emit(events.CallRefused(policy=self.kind, name=self._name, kind="bulkhead_full"))
         return bulkhead_full(self._name, queue.limit, waited)
 
     def _refuse_late(self, queue: PermitQueue, label: str) -> Never:

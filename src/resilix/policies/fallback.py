@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar, overload
 
+from resilix import events
 from resilix.core.options import checked, refuse
 from resilix.core.verdict import Matcher, On, refuse_async
 from resilix.errors import ConfigurationError
-from resilix.events import HUB, FallbackServed
+from resilix.events import HUB
 from resilix.policies.base import Alt, BoundPolicy
 from resilix.policies.functions import (
     PLAIN,
@@ -159,7 +160,9 @@ class Fallback(BoundPolicy[Alt]):
         TALLY.add("fallbacks", target.label(args))
         if HUB.listeners:
             HUB.emit(
-                FallbackServed(policy=self.kind, name=target.label(args), error=error, error_type=type(error).__name__)
+                events.FallbackServed(
+                    policy=self.kind, name=target.label(args), error=error, error_type=type(error).__name__
+                )
             )
 
 

@@ -7,13 +7,14 @@ import sys
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Never
 
+from resilix import events
 from resilix.clock import SYSTEM
 from resilix.core import options
 from resilix.core.deadline import DEADLINE
 from resilix.core.options import Seconds, checked
 from resilix.core.permits import HELD, Hold
 from resilix.errors import BulkheadFullError, TimeoutExceededError
-from resilix.events import HUB, CallRefused, TimedOut
+from resilix.events import HUB
 from resilix.policies.base import Guard
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable, promises_awaitable
 from resilix.policies.quiet import Quiet, with_quiet
@@ -185,7 +186,7 @@ class Timeout(Guard):
 
     def _refuse_abandoned(self, label: str) -> Never:
         if HUB.listeners:
-            HUB.emit(CallRefused(policy=self.kind, name=label, kind="bulkhead_full"))
+            HUB.emit(events.CallRefused(policy=self.kind, name=label, kind="bulkhead_full"))
         error = BulkheadFullError(f"{self!r} of {label}", limit=MOST_ABANDONED)
         error.add_note(
             f"{self.abandoned} calls that ran out of time are still running in their worker threads, which "
@@ -303,7 +304,7 @@ class Timeout(Guard):
     def _expired(self, limit: float, label: str, *, abandoned: bool) -> None:
         TALLY.add("timeouts", label, "abandoned" if abandoned else "cancelled")
         if HUB.listeners:
-            HUB.emit(TimedOut(policy=self.kind, name=label, seconds=limit, abandoned=abandoned))
+            HUB.emit(events.TimedOut(policy=self.kind, name=label, seconds=limit, abandoned=abandoned))
 
 
 def _drop(held: tuple[Hold, ...]) -> None:

@@ -103,7 +103,10 @@ def _written(positional: int, alone: int, by_name: int, several: tuple[bool, boo
     return Shape(", ".join(parameters), arguments, f"{as_tuple}, {as_dict}", f"{OWN}_fn({arguments})")
 
 
-WORD: Final = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
+@functools.cache
+def _word() -> re.Pattern[str]:
+    """A name that is no attribute; not compiled at import."""
+    return re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 
 
 def source_of(levels: Sequence[Quiet], shape: Shape, *, is_async: bool) -> str:
@@ -157,7 +160,7 @@ def _level(text: str, depth: int, inner: list[str], shape: Shape, *, is_async: b
             aside += [] if is_async else _go_on(depth, shape)
             lines += [margin + one for one in aside]
         else:
-            lines.append(margin + WORD.sub(word, bare))
+            lines.append(margin + _word().sub(word, bare))
     return lines
 
 
