@@ -54,7 +54,8 @@ def test_what_is_remembered_of_names_is_bounded() -> None:
     assert registry.find("Noun", "noun 7") is alive[3 * 7 + 2]
     alive.clear()
     assert registry.find("Noun", "noun 7") is None
-    assert len(registry._all) == len(registry._by_name) == 0
+    assert registry._all() == []
+    assert registry.live() == []
 
 
 @pytest.fixture

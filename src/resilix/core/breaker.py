@@ -34,7 +34,7 @@ from resilix.core.era import (
     Ticket,
 )
 from resilix.core.eras import Eras
-from resilix.core.history import Totals
+from resilix.core.history import History, Totals
 from resilix.core.settings import BreakerSettings
 from resilix.core.verdict import Verdict
 from resilix.core.window import Counts, Window, resized
@@ -102,7 +102,7 @@ class BreakerCore(Eras):
             if era is self.era:
                 self._outcome(era, verdict, now, slow=False)
             else:
-                self.history.late.n += 1.0
+                self._late()
 
     def settle(self, ticket: Ticket, verdict: Verdict, now: float, *, slow: bool) -> None:
         """Report the outcome of an admitted call. The first report counts; an echo changes nothing."""
@@ -112,13 +112,17 @@ class BreakerCore(Eras):
                 return
             ticket.settled = True
             if era is not self.era:
-                self.history.late.n += 1.0
+                self._late()
             elif era.mode is Mode.DISABLED:
                 return  # it counts nothing
             elif era.state is CircuitState.HALF_OPEN:
                 self._settle_probe(era, ticket, verdict, now, slow)
             else:
                 self._outcome(era, verdict, now, slow=slow)
+
+    def _late(self) -> None:
+        assert self.history is not None, "there was a transition"
+        self.history.n += 1.0
 
     def _outcome(self, era: Era, verdict: Verdict, now: float, *, slow: bool) -> None:
         if verdict is Verdict.IGNORED:
@@ -258,7 +262,7 @@ class BreakerCore(Eras):
     def totals(self) -> Totals:
         """What became of all calls since it was made."""
         with self.lock:
-            return self.history.totals(self.era)
+            return (self.history or History()).totals(self.era)
 
     def snapshot(self, name: str, now: float) -> BreakerSnapshot:
         """Describe this moment; changes nothing."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from resilix.core.settings import BreakerSettings
-from resilix.core.window import Counter, Window
+from resilix.core.window import LONG_AGO, Counter, Window
 
 
 class CircuitState(enum.StrEnum):
@@ -106,7 +106,7 @@ class Era:
         self.mode = mode
         self.since = since
         self.reason = reason
-        self.until = -math.inf
+        self.until = LONG_AGO
         self.length = 0.0
         self.number = 0
         self.undecided = False

@@ -30,7 +30,7 @@ class Eras:
         settings: The rules.
         watchful: Whether results are judged too.
         lock: Held for every change but the quiet ones.
-        history: What became of the calls of earlier eras.
+        history: What became of the calls of earlier eras; made with the first transition.
     """
 
     __slots__ = (
@@ -46,7 +46,7 @@ class Eras:
         self.rejected = 0
         self.changes: tuple[Change, ...] = ()
         self.watchful = watchful
-        self.history = History()
+        self.history: History | None = None
         self.era: Era
 
     # -- the gates of the quiet path -------------------------------------------------------------------
@@ -105,6 +105,8 @@ class Eras:
         # Nobody is let into an era that is over: first the gates, then the era.
         self.calm = self.quiet = self.lazy = None
         old, self.era = self.era, era
+        if self.history is None:
+            self.history = History()
         self.history.retire(old)
         self._set_gates()
         self._announce(old, era, reason or era.reason)

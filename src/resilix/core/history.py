@@ -6,10 +6,10 @@ came after a transition and changed nothing.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from resilix.core.era import Era
-from resilix.core.window import LateCounter
 
 
 class Totals(NamedTuple):
@@ -29,16 +29,18 @@ class Totals(NamedTuple):
 
 
 class History:
-    """The counts of earlier eras; its owner holds the lock.
+    """The counts of earlier eras; its owner holds the lock. It is the counter of their calls from then on.
 
     Attributes:
-        late: Counts the outcomes that came after a transition.
+        n: Outcomes that came after a transition.
+        edge: When this counter must be looked at because time went by: never.
     """
 
-    __slots__ = ("_failure", "_ignored", "_success", "late")
+    __slots__ = ("_failure", "_ignored", "_success", "edge", "n")
 
     def __init__(self) -> None:
-        self.late = LateCounter()
+        self.n = 0.0
+        self.edge = math.inf
         self._success = 0.0
         self._failure = 0
         self._ignored = 0
@@ -49,7 +51,7 @@ class History:
         The counter is exchanged first: a quiet call reads it and counts in it without a step between where another
         thread could come in, so afterwards nothing is added to the window any more.
         """
-        era.counter = self.late
+        era.counter = self
         self._success += era.counted + era.window.n - era.failures + era.good_probes
         self._failure += era.failures + era.bad_probes
         self._ignored += era.ignored
@@ -58,4 +60,4 @@ class History:
         """Everything so far, the current era included."""
         success = self._success + era.counted + era.window.n - era.failures + era.good_probes
         failure = self._failure + era.failures + era.bad_probes
-        return Totals(int(success), failure, self._ignored + era.ignored, int(self.late.n))
+        return Totals(int(success), failure, self._ignored + era.ignored, int(self.n))

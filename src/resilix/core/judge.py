@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -89,6 +90,29 @@ class Judge:
         except Exception as broken:
             self._hook_error(option, broken)
             return None
+
+
+def judge_of(
+    owner: str, *, on: Any, ignore: Any, on_result: Callable[[Any], object] | None, hook_error: OnHookError
+) -> Judge:
+    """A judge for these options; the same one for all breakers that only name types, which is most of them."""
+    if on_result is None and _all_types(on) and _all_types(ignore):
+        return _of_types(owner, on, ignore)
+    return Judge(owner, on=on, ignore=ignore, on_result=on_result, hook_error=hook_error)
+
+
+def _all_types(named: Any) -> bool:
+    # Those of another metaclass may run code of their own when they are asked.
+    return all(type(one) is type for one in (named if isinstance(named, tuple) else (named,)))
+
+
+@functools.lru_cache(64)
+def _of_types(owner: str, on: Any, ignore: Any) -> Judge:
+    return Judge(owner, on=on, ignore=ignore, on_result=None, hook_error=_no_hook)
+
+
+def _no_hook(hook: str, error: Exception) -> None:
+    """No code of a user's is asked."""
 
 
 def _state_with(result: object) -> RetryCallState:

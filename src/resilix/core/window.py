@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 SLICES = 20
 """A time window forgets in steps of 1/20 of its length (the promise is 1/10 or better)."""
+LONG_AGO: Final = -math.inf
 
 
 class Counts(NamedTuple):
@@ -44,21 +45,6 @@ class Counter(Protocol):
 
     n: float
     edge: float
-
-
-class LateCounter:
-    """Counts outcomes of eras that are over: for the totals, and for nothing else.
-
-    Attributes:
-        n: How many.
-        edge: Never.
-    """
-
-    __slots__ = ("edge", "n")
-
-    def __init__(self) -> None:
-        self.n = 0.0
-        self.edge = math.inf
 
 
 class CountWindow:
@@ -149,20 +135,26 @@ class TimeWindow:
         n: Calls so far.
         edge: When the current slice ends. An outcome at or after it must call :meth:`roll` first.
         width: Seconds in a slice.
-        slices: Those that still count, oldest first.
         failures: How many of the calls in them failed.
         slow: How many of the calls in them were slow.
     """
 
-    __slots__ = ("edge", "failures", "n", "slices", "slow", "width")
+    __slots__ = ("_slices", "edge", "failures", "n", "slow", "width")
 
     def __init__(self, seconds: float) -> None:
         self.width = seconds / SLICES
         self.n = 0.0
-        self.edge = -math.inf
-        self.slices: list[Slice] = []
+        self.edge = LONG_AGO
+        self._slices: list[Slice] | None = None  # most windows never have any
         self.failures = 0
         self.slow = 0
+
+    @property
+    def slices(self) -> list[Slice]:
+        """Those that still count, oldest first."""
+        if self._slices is None:
+            self._slices = []
+        return self._slices
 
     def roll(self, now: float) -> None:
         """Begin the slice that ``now`` belongs to and drop those that are too old."""
@@ -207,15 +199,16 @@ class TimeWindow:
     def resize(self, width: float, now: float) -> None:
         """Change the grid; a slice goes where its beginning belongs, and none that had left comes back."""
         self._drop(math.floor(now / self.width) - SLICES)
-        old, self.slices = self.slices, []
+        old = self.slices
+        slices = self._slices = []
         for one in old:
             index = math.floor(one.index * self.width / width)
-            if not self.slices or self.slices[-1].index != index:
-                self.slices.append(Slice(index, one.n))
-            self.slices[-1].failures += one.failures
-            self.slices[-1].slow += one.slow
+            if not slices or slices[-1].index != index:
+                slices.append(Slice(index, one.n))
+            slices[-1].failures += one.failures
+            slices[-1].slow += one.slow
         self.width = width
-        self.edge = (self.slices[-1].index + 1) * width if self.slices else -math.inf
+        self.edge = (slices[-1].index + 1) * width if slices else LONG_AGO
 
 
 Window = CountWindow | TimeWindow

@@ -13,6 +13,7 @@ from resilix.core.era import Change, Era
 from resilix.core.settings import FALLBACK_OPEN_FOR, opening_seconds
 from resilix.events import HUB
 
+KIND: Final = "breaker"
 _NONE_YET: Final[Mapping[tuple[str, str], int]] = MappingProxyType({})
 """For all breakers that never changed their state, which is most of them."""
 
@@ -24,13 +25,12 @@ class Announcer:
         transitions: How often it went from one state to another, both by name. Replaced, never changed.
     """
 
-    __slots__ = ("_announcing", "_core", "_kind", "_name", "transitions")
+    __slots__ = ("_announcing", "_core", "_name", "transitions")
 
     transitions: Mapping[tuple[str, str], int]
 
-    def __init__(self, core: BreakerCore, kind: str, name: str) -> None:
+    def __init__(self, core: BreakerCore, name: str) -> None:
         self._core = core
-        self._kind = kind
         self._name = name
         self._announcing: threading.Lock | None = None  # made with the first change
         self.transitions = _NONE_YET
@@ -70,7 +70,7 @@ class Announcer:
             if settings.open_for_function is not None:
                 length = opening_seconds(settings.open_for_function, era.number)
         except Exception as broken:
-            HUB.hook_failed(self._kind, self._name, "open_for", broken)
+            HUB.hook_failed(KIND, self._name, "open_for", broken)
         finally:
             core.set_length(era, length)
 
@@ -83,11 +83,11 @@ class Announcer:
     def _announce(self, change: Change) -> None:
         old, era = change.old, change.era
         if old is era:
-            HUB.emit(events.TripObserved(policy=self._kind, name=self._name, reason=change.reason))
+            HUB.emit(events.TripObserved(policy=KIND, name=self._name, reason=change.reason))
         elif (old.state, old.mode) != (era.state, era.mode):
             HUB.emit(
                 events.Transition(
-                    policy=self._kind,
+                    policy=KIND,
                     name=self._name,
                     from_state=old.state.value,
                     to_state=era.state.value,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +18,7 @@ from resilix.core.breaker import BreakerCore
 from resilix.core.deadline import DEADLINE
 from resilix.core.era import BreakerSnapshot, CircuitState, Mode
 from resilix.core.history import Totals
-from resilix.core.judge import Judge
+from resilix.core.judge import Judge, judge_of
 from resilix.core.options import Seconds, checked
 from resilix.core.settings import MIN_CALLS, OWNER, BreakerSettings, Calls, read_settings
 from resilix.core.verdict import On, Verdict
@@ -95,21 +98,24 @@ class CircuitBreaker(BreakerCalls):
         if clock is not None:
             options.function(OWNER, "clock", clock, "")
         self._clock = SYSTEM if clock is None else TimeSource(clock)
-        self._options: dict[str, Any] = {
+        chosen = {
             "on": on, "ignore": ignore, "on_result": on_result, "failure_rate": failure_rate,
             "slow_rate": slow_rate, "slow_after": slow_after, "consecutive": consecutive, "window": window,
             "min_calls": min_calls, "open_for": open_for, "probes": probes, "probe_failures": probe_failures,
             "probe_lease": probe_lease,
         }  # fmt: skip
-        self._judge, settings = self._read(self._options)
+        self._options = _unusual(chosen)
+        self._judge, settings = self._read(chosen)
         self._core = BreakerCore(settings, _first_reading(self._clock), watchful=self._judge.judges_results)
-        self._announcer = Announcer(self._core, self.kind, self._name)
-        self._reconfiguring = threading.Lock()
+        self._announcer = Announcer(self._core, self._name)
         REGISTRY.add("CircuitBreaker", self, stacklevel=3)
 
     def _read(self, chosen: dict[str, Any]) -> tuple[Judge, BreakerSettings]:
-        judge = Judge(OWNER, **{key: chosen[key] for key in JUDGING}, hook_error=self._hook_error)
+        judge = judge_of(OWNER, **{key: chosen[key] for key in JUDGING}, hook_error=self._hook_error)
         return judge, read_settings(**{key: value for key, value in chosen.items() if key not in JUDGING})
+
+    def _all_options(self) -> dict[str, Any]:
+        return {**_defaults(), **self._options}
 
     def _hook_error(self, hook: str, error: Exception) -> None:
         HUB.hook_failed(self.kind, self._name, hook, error)
@@ -154,7 +160,7 @@ class CircuitBreaker(BreakerCalls):
     @property
     def failure_rate(self) -> float | None:
         """The share of failed calls that opens it; ``None`` when that rule is off."""
-        rate: float | None = self._options["failure_rate"]
+        rate: float | None = self._all_options()["failure_rate"]
         return rate
 
     @property
@@ -218,9 +224,10 @@ class CircuitBreaker(BreakerCalls):
         Raises:
             ConfigurationError: An option is unknown or cannot mean anything sensible; nothing was changed.
         """
+        known_options = self._all_options()
         for option in changes:
-            if option not in self._options:
-                known = ", ".join(self._options)
+            if option not in known_options:
+                known = ", ".join(known_options)
                 raise options.refuse(
                     "CircuitBreaker.reconfigure",
                     option,
@@ -230,13 +237,13 @@ class CircuitBreaker(BreakerCalls):
                 )
         while True:
             before = self._options
-            chosen = {**before, **changes}
+            chosen = {**self._all_options(), **changes}
             judge, settings = self._read(chosen)
             now = self._clock.now()
-            with self._reconfiguring:
+            with _Reconfiguring.lock:
                 # Checking them may run user code, so it was done before; another thread may have been faster.
                 if self._options is before:
-                    self._options, self._judge = chosen, judge
+                    self._options, self._judge = _unusual(chosen), judge
                     self._core.reconfigure(settings, now, watchful=judge.judges_results)
                     break
         self._announcer.flush()
@@ -270,7 +277,37 @@ class CircuitBreaker(BreakerCalls):
     def _after_fork(self) -> None:
         self._core.after_fork()
         self._announcer.after_fork()
-        self._reconfiguring = threading.Lock()
+
+
+class _Reconfiguring:
+    """Held while a breaker's options are exchanged, which takes no time and is rare: one for all."""
+
+    lock = threading.Lock()
+
+
+_USUAL: dict[str, Any] = {}
+"""What all breakers share that have none but default options."""
+
+
+@functools.cache
+def _defaults() -> dict[str, Any]:
+    """The options of a breaker that was given none, in the order of the constructor."""
+    given = inspect.signature(CircuitBreaker).parameters.values()
+    return {one.name: one.default for one in given if one.name not in ("name", "clock")}
+
+
+def _unusual(chosen: dict[str, Any]) -> dict[str, Any]:
+    """The options that are not the defaults: a program may have a hundred thousand breakers."""
+    usual = _defaults()
+    return {name: value for name, value in chosen.items() if value is not usual[name]} or _USUAL
+
+
+def _after_fork() -> None:
+    _Reconfiguring.lock = threading.Lock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _first_reading(clock: TimeSource) -> float:

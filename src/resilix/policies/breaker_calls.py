@@ -16,7 +16,7 @@ from resilix.core.judge import Judge
 from resilix.core.verdict import Verdict
 from resilix.errors import CircuitOpenError, circuit_open
 from resilix.events import HUB
-from resilix.policies.announce import Announcer
+from resilix.policies.announce import KIND, Announcer
 from resilix.policies.base import Guard
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.quiet import Quiet, with_quiet
@@ -67,7 +67,7 @@ else:
 class BreakerCalls(Guard):
     """The part of a circuit breaker that calls go through."""
 
-    kind = "breaker"
+    kind = KIND
 
     _name: str
     _clock: TimeSource

@@ -29,8 +29,8 @@ class Registry:
     """Finds live policies by kind and name; holds them weakly, so it is no larger than what lives."""
 
     def __init__(self) -> None:
-        self._by_name: weakref.WeakValueDictionary[tuple[str, str], Named] = weakref.WeakValueDictionary()
-        self._all: weakref.WeakSet[Named] = weakref.WeakSet()
+        self._by_kind: dict[str, weakref.WeakValueDictionary[str, Named]] = {}
+        self._replaced: weakref.WeakSet[Named] = weakref.WeakSet()  # live, and their name has gone to a newer one
         self._counted: weakref.WeakSet[object] = weakref.WeakSet()
         self._warned: set[tuple[str, str]] = set()
         self._lock = threading.RLock()  # a policy may be made by a finalizer, anywhere
@@ -39,11 +39,14 @@ class Registry:
         """Enter a policy under its name; the newer one takes the name, and a warning says so once."""
         key = (kind, policy.name)
         with self._lock:
-            taken = key in self._by_name and key not in self._warned and len(self._warned) < _MOST_WARNED
+            by_name = self._by_kind.setdefault(kind, weakref.WeakValueDictionary())
+            older = by_name.get(policy.name)
+            taken = older is not None and key not in self._warned and len(self._warned) < _MOST_WARNED
             if taken:
                 self._warned.add(key)
-            self._by_name[key] = policy
-            self._all.add(policy)
+            if older is not None and older is not policy:
+                self._replaced.add(older)
+            by_name[policy.name] = policy
         # Only now, so that what changes meanwhile reaches it either way.
         policy._attend()  # pyright: ignore[reportPrivateUsage]  # part of the protocol above
         if taken:
@@ -57,24 +60,34 @@ class Registry:
     def retire(self, policy: Named) -> None:
         """Give up the name of a policy that will not be used again, though it may not be collected for a while."""
         with self._lock:
-            for key in [key for key, one in self._by_name.items() if one is policy]:
-                del self._by_name[key]
+            for by_name in self._by_kind.values():
+                if by_name.get(policy.name) is policy:
+                    del by_name[policy.name]
+                    self._replaced.add(policy)
 
     def find(self, kind: str, name: str) -> Named | None:
         """The live policy that has the name."""
-        return self._by_name.get((kind, name))
+        by_name = self._by_kind.get(kind)
+        return None if by_name is None else by_name.get(name)
 
     def live(self) -> list[Named]:
         """The policies that live now, one for each kind and name, in the order of their names."""
         with self._lock:
-            return [policy for _, policy in sorted(self._by_name.items(), key=lambda item: item[0])]
+            return [
+                policy
+                for _, by_name in sorted(self._by_kind.items())
+                for _, policy in sorted(by_name.items(), key=lambda item: item[0])
+            ]
 
     def attend(self) -> None:
         """Have all policies look again whether something in this process attends to calls."""
-        with self._lock:
-            policies = list(self._all)
-        for policy in policies:
+        for policy in self._all():
             policy._attend()  # pyright: ignore[reportPrivateUsage]  # part of the protocol above
+
+    def _all(self) -> list[Named]:
+        with self._lock:
+            named = [policy for by_name in self._by_kind.values() for policy in by_name.values()]
+            return [*named, *self._replaced]
 
     def count(self, source: object) -> None:
         """Have something with counts of its own, no policy, be seen by metrics for as long as it lives."""
@@ -90,7 +103,7 @@ class Registry:
         """In a forked child: locks and permits of the parent's other threads mean nothing here."""
         self._lock = threading.RLock()
         ATTENTION.after_fork()
-        for policy in list(self._all):
+        for policy in self._all():
             policy._after_fork()  # pyright: ignore[reportPrivateUsage]  # part of the protocol above
 
 
