@@ -102,12 +102,15 @@ class Eras:
         return era
 
     def _transition(self, era: Era, reason: str | None = None) -> Era:
+        if self.history is None:
+            made = History()
+            # In one step, for a signal handler may have been quicker.
+            self.history = made if self.history is None else self.history
+        history = self.history
         # Nobody is let into an era that is over: first the gates, then the era.
         self.calm = self.quiet = self.lazy = None
         old, self.era = self.era, era
-        if self.history is None:
-            self.history = History()
-        self.history.retire(old)
+        history.retire(old)
         self._set_gates()
         self._announce(old, era, reason or era.reason)
         return era
