@@ -38,7 +38,7 @@ class Source:
         self._families: dict[str, Family] = {}
         self._asked: set[str] = set()
         self._counts: dict[str, dict[tuple[str, ...], tuple[float, float]]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may collect, or install, anywhere
 
     def instrument(self, provider: MeterProvider) -> None:
         """Create the instruments, once for each provider."""
@@ -59,7 +59,11 @@ class Source:
         return observe
 
     def _read(self, name: str) -> Family | None:
-        """One family. All are read at once, again as soon as one is asked for a second time: once per collection."""
+        """One family. All are read at once, again as soon as one is asked for a second time: once per collection.
+
+        Two collections take turns, with what clocks of users take too: of two readings at once neither is the later one,
+        and a count that seems to have gone down would be taken for that of another policy.
+        """
         with self._lock:
             if name in self._asked or not self._asked:
                 self._asked.clear()
@@ -94,7 +98,7 @@ class Source:
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
 
 class Installation:
@@ -104,7 +108,7 @@ class Installation:
         self._sources: weakref.WeakKeyDictionary[MeterProvider, Source] = weakref.WeakKeyDictionary()
         self._global: Source | None = None
         self._now: Source | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def start(self, provider: MeterProvider | None, most_names: int) -> Callable[[], None]:
         """Have the instruments of a provider show something, until the function that comes back is called."""
@@ -144,7 +148,7 @@ class Installation:
 
     def after_fork(self) -> None:
         """In a forked child: locks may have been held."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         for source in {*self._sources.values(), *([self._global] if self._global else [])}:
             source.after_fork()
 

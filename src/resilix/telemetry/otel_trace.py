@@ -52,7 +52,7 @@ class Telling:
 
     def __init__(self) -> None:
         self._unsubscribe: Callable[[], None] | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def start(self) -> Callable[[], None]:
         """Subscribe, until the function that comes back is called."""
@@ -74,7 +74,7 @@ class Telling:
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
 
 TELLING: Final = Telling()

@@ -69,7 +69,7 @@ class Durations:
         return observe
 
 
-_LOCK = threading.Lock()
+_LOCK = threading.RLock()
 _DURATIONS: weakref.WeakKeyDictionary[CollectorRegistry, dict[Scope, Durations]] = weakref.WeakKeyDictionary()
 _SHARED: dict[Scope, Durations] = {}
 """In multiprocess mode, where all registries write into the same files."""
