@@ -41,6 +41,7 @@ Variants = dict[str, AnyFunction]
 EXACT = "bare, with the function's own parameter"
 """What no wrapper can be cheaper than."""
 COUNT, TIME = "breaker, count window", "breaker, default (time window)"
+SLOW = "breaker, time window and slow calls"
 THREE, FOUR = "retry + breaker + bulkhead", "retry + breaker + bulkhead + timeout"
 THREE_TIMED, FOUR_TIMED = f"{THREE}, breaker with a time window", f"{FOUR}, breaker with a time window"
 ATTEMPTS = "3 attempts without a wait"
@@ -84,6 +85,7 @@ def sync_quiet() -> Variants:
         EXACT: exact(identity),
         COUNT: count_breaker()(identity),
         TIME: time_breaker()(identity),
+        SLOW: time_breaker(slow_rate=0.5, slow_after=LONG)(identity),
         "retry": retry(on=ValueError)(identity),
         "bulkhead": slots()(identity),
         "fallback": fallback(None, on=ValueError)(identity),
@@ -128,6 +130,7 @@ def async_quiet() -> Variants:
         EXACT: aexact(aidentity),
         COUNT: count_breaker()(aidentity),
         TIME: time_breaker()(aidentity),
+        SLOW: time_breaker(slow_rate=0.5, slow_after=LONG)(aidentity),
         "retry": retry(on=ValueError)(aidentity),
         "bulkhead": slots()(aidentity),
         "fallback": fallback(None, on=ValueError)(aidentity),

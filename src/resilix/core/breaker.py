@@ -96,11 +96,11 @@ class BreakerCore(Eras):
 
     # -- telling ---------------------------------------------------------------------------------------
 
-    def report(self, era: Era, verdict: Verdict, now: float) -> None:
-        """Count an outcome, fast, of a call admitted to ``era`` on the quiet path."""
+    def report(self, era: Era, verdict: Verdict, now: float, *, slow: bool = False) -> None:
+        """Count an outcome of a call admitted to ``era`` on the quiet path."""
         with self.lock:
             if era is self.era:
-                self._outcome(era, verdict, now, slow=False)
+                self._outcome(era, verdict, now, slow=slow)
             else:
                 self._late()
 

@@ -22,6 +22,8 @@ class Eras:
         calm: The same while a call may be made without looking at more than its outcome, else ``None``: not closed,
             disabled, or results or durations are judged.
         quiet: The same as ``calm`` while nothing else in this process attends to calls, else ``None``.
+        slow: The same as ``quiet`` for a breaker that looks at how long calls take, and ``calm_slow`` as ``calm``.
+        slow_after: Seconds after which a call is slow; infinite where none is.
         lazy: The same as ``quiet`` where time changes nothing, because the window counts calls, else ``None``.
         changes: Transitions that nobody has announced yet, oldest first.
         rejected: Calls refused.
@@ -34,8 +36,8 @@ class Eras:
     """
 
     __slots__ = (
-        "calm", "changes", "era", "history", "lazy", "lock", "mode", "opening", "quiet", "rejected",
-        "settings", "watchful",
+        "calm", "calm_slow", "changes", "era", "history", "lazy", "lock", "mode", "opening", "quiet", "rejected",
+        "settings", "slow", "slow_after", "watchful",
     )  # fmt: skip
 
     def __init__(self, settings: BreakerSettings, *, watchful: bool) -> None:
@@ -58,15 +60,13 @@ class Eras:
 
     def _set_gates(self) -> None:
         era = self.era
-        looked_at = (
-            era.state is not CircuitState.CLOSED
-            or self.mode is Mode.DISABLED
-            or self.watchful
-            or self.settings.slow_after is not None
-            or not GIL
-        )
-        self.calm = None if looked_at else era
+        looked_at = era.state is not CircuitState.CLOSED or self.mode is Mode.DISABLED or self.watchful or not GIL
+        slow_after = self.settings.slow_after
+        self.slow_after = math.inf if slow_after is None else slow_after
+        self.calm = None if looked_at or slow_after is not None else era
+        self.calm_slow = None if looked_at or slow_after is None else era
         self.quiet = None if ATTENTION.wanted else self.calm
+        self.slow = None if ATTENTION.wanted else self.calm_slow
         self.lazy = self.quiet if era.window.edge == math.inf else None
 
     # -- from one to the next --------------------------------------------------------------------------
@@ -108,7 +108,7 @@ class Eras:
             self.history = made if self.history is None else self.history
         history = self.history
         # Nobody is let into an era that is over: first the gates, then the era.
-        self.calm = self.quiet = self.lazy = None
+        self.calm = self.calm_slow = self.quiet = self.slow = self.lazy = None
         old, self.era = self.era, era
         history.retire(old)
         self._set_gates()

@@ -64,6 +64,29 @@ else:
 """The same for a window that counts calls: no time needs to be read. Asking whether there is a counter would cost."""
 
 
+QUIET_SLOW = """
+era = core.slow
+if era is None and (era := look()) is None:
+    if left := seconds_left():
+        raise refusal(left)
+    result = PLAIN
+else:
+    began = clock.now()
+    try:
+        result = INNER
+    except BaseException as error:
+        failed(era, error, began)
+        raise
+    now = clock.now()
+    counter = era.counter
+    if counter is None or now >= counter.edge or now - began > core.slow_after:
+        succeeded(era, began, now)
+    else:
+        counter.n += 1.0
+"""
+"""The same for a breaker that looks at how long calls take."""
+
+
 class BreakerCalls(Guard):
     """The part of a circuit breaker that calls go through."""
 
@@ -112,9 +135,7 @@ class BreakerCalls(Guard):
     def _settle(self, ticket: Ticket, verdict: Verdict) -> None:
         core = self._core
         now = self._clock.now()
-        slow_after = core.settings.slow_after
-        slow = slow_after is not None and now - ticket.started > slow_after
-        core.settle(ticket, verdict, now, slow=slow)
+        core.settle(ticket, verdict, now, slow=now - ticket.started > core.slow_after)
         if core.changes:
             self._announcer.flush()
 
@@ -138,6 +159,19 @@ class BreakerCalls(Guard):
     def _failed(self, era: Era, error: BaseException) -> None:
         self._report(era, self._judge.error(error))
 
+    def _succeeded_slow(self, era: Era, began: float, now: float) -> None:
+        core = self._core
+        core.report(era, Verdict.SUCCESS, now, slow=now - began > core.slow_after)
+        if core.changes:
+            self._announcer.flush()
+
+    def _failed_slow(self, era: Era, error: BaseException, began: float) -> None:
+        core, verdict = self._core, self._judge.error(error)
+        now = self._clock.now()
+        core.report(era, verdict, now, slow=now - began > core.slow_after)
+        if core.changes:
+            self._announcer.flush()
+
     def _count(self, era: Era, now: float) -> None:
         """Count the success of a call that was admitted on the quiet path; nothing may come between these lines."""
         counter = era.counter
@@ -149,6 +183,9 @@ class BreakerCalls(Guard):
     def _look(self) -> Era | None:
         """The era, if a call may go the quiet way although something in this process attends to calls."""
         return None if ATTENTION.wanted and must_look() else self._core.calm
+
+    def _look_slow(self) -> Era | None:
+        return None if ATTENTION.wanted and must_look() else self._core.calm_slow
 
     def _seconds_left(self) -> float:
         """How long it stays open, if a call is refused and there is nothing more to look at; else 0."""
@@ -187,18 +224,20 @@ class BreakerCalls(Guard):
             self._report(proof, verdict)
 
     def _bind(self, target: Target) -> AnyCallable:
-        lazy = self._core.era.window.edge == math.inf
-        names = {
-            "core": self._core,
-            "clock": self._clock,
-            "look": self._look_lazy if lazy else self._look,
-            "seconds_left": self._seconds_left,
-            "refusal": self._refused,
-            "failed": self._failed,
-            "succeeded": self._succeeded,
-        }
         shell = self._bind_async(target) if target.is_async else self._bind_sync(target)
-        return with_quiet(shell, Quiet(QUIET_LAZY if lazy else QUIET, names))
+        return with_quiet(shell, self._quiet())
+
+    def _quiet(self) -> Quiet:
+        """The quiet case for the options it has now; where they change, the gate of this one stays shut."""
+        core = self._core
+        names = {"core": core, "clock": self._clock, "seconds_left": self._seconds_left, "refusal": self._refused}
+        if core.settings.slow_after is not None:
+            names |= {"look": self._look_slow, "failed": self._failed_slow, "succeeded": self._succeeded_slow}
+            return Quiet(QUIET_SLOW, names)
+        names |= {"look": self._look, "failed": self._failed, "succeeded": self._succeeded}
+        if core.era.window.edge == math.inf:
+            return Quiet(QUIET_LAZY, names | {"look": self._look_lazy})
+        return Quiet(QUIET, names)
 
     def _bind_sync(self, target: Target) -> AnyCallable:
         fn, core, clock, plain = target.fn, self._core, self._clock, PLAIN
