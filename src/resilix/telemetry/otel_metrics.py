@@ -61,8 +61,8 @@ class Source:
     def _read(self, name: str) -> Family | None:
         """One family. All are read at once, again as soon as one is asked for a second time: once per collection.
 
-        Two collections take turns, however long clocks of users take: of two readings at once neither is the later one, and
-        a count that seems to have gone down would be taken for that of another policy.
+        Two collections take turns, however long clocks of users take. Of two readings at once neither is the later one,
+        and a count that seems to have gone down would be taken for that of another policy.
         """
         with self._lock:
             if name in self._asked or not self._asked:
