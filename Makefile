@@ -58,6 +58,18 @@ bench-http: $(VENV)/.dev  ## what the HTTP layer costs, beside its peers
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks.http $(ARGS)
 
+# An environment of its own, for what the peers need must not get between resilix and its tests.
+bench-peers:  ## resilix beside 13 peers, pinned, doing the same jobs (ARGS="--quick"; PYTHON=python3.13)
+	@set -e; venv=.venv-peers/$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	if [ ! -e $$venv/.ready ] || [ pyproject.toml -nt $$venv/.ready ]; then \
+	    [ -x $$venv/bin/python ] || $(PYTHON) -m venv $$venv; \
+	    $$venv/bin/python -m pip install --quiet --upgrade pip; \
+	    $$venv/bin/python -m pip install --quiet -e '.[httpx]'; \
+	    $$venv/bin/python -m benchmarks.peers.install; \
+	    touch $$venv/.ready; \
+	fi; \
+	$$venv/bin/python -m benchmarks.peers $(ARGS)
+
 lint: $(VENV)/.dev  ## style and format, without changing anything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -67,4 +79,4 @@ types: $(VENV)/.dev  ## mypy --strict and basedpyright strict, the typing tests 
 	$(BIN)/basedpyright
 	$(BIN)/basedpyright -p tests/typing/pyrightconfig.json
 
-.PHONY: help demo test test-all coverage bench bench-http lint types
+.PHONY: help demo test test-all coverage bench bench-http bench-peers lint types

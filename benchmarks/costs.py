@@ -34,14 +34,19 @@ def thread_scaling(rounds: int, calls: int = CALLS) -> Scaling:
         "breaker, count window": count_breaker()(identity),
         "breaker, default (time window)": time_breaker()(identity),
     }
+    return scaling_of(variants, dict.fromkeys(variants, calls), rounds)
+
+
+def scaling_of(variants: dict[str, Callable[..., Any]], calls: dict[str, int], rounds: int) -> Scaling:
+    """The same for other variants, with so many calls of each."""
     seconds: dict[tuple[str, int], list[float]] = {(name, n): [] for name in variants for n in THREADS}
     for _ in range(rounds):
         for name, threads in random.sample(list(seconds), len(seconds)):
-            seconds[name, threads].append(_together(variants[name], threads, calls // threads))
+            seconds[name, threads].append(_together(variants[name], threads, calls[name] // threads))
     scaling: Scaling = {name: {} for name in variants}
     for (name, n), many in seconds.items():
         share, spread = median_and_spread([one / own for one, own in zip(seconds[name, 1], many, strict=True)])
-        pace = calls // n * n / statistics.median(many)
+        pace = calls[name] // n * n / statistics.median(many)
         scaling[name][str(n)] = {"share": share, "spread": spread, "calls_per_second": pace}
     return scaling
 
@@ -66,13 +71,13 @@ def _together(call: Callable[..., Any], threads: int, each: int) -> float:
     return max(end for _, end in times) - min(begin for begin, _ in times)
 
 
-def memory_per_breaker(count: int = 500) -> float:
+def memory_per_breaker(count: int = 500, make: Callable[[], object] = lambda: CircuitBreaker(Names.new())) -> float:
     """Bytes of an idle breaker with default options, its name included."""
-    CircuitBreaker(Names.new())
+    make()
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        kept = [CircuitBreaker(Names.new()) for _ in range(count)]
+        kept = [make() for _ in range(count)]
         size = (tracemalloc.get_traced_memory()[0] - before) / len(kept)
     finally:
         tracemalloc.stop()
@@ -100,13 +105,15 @@ def decoration_seconds(rounds: int) -> dict[str, dict[str, float]]:
     return measured
 
 
-def import_seconds(rounds: int) -> dict[str, dict[str, float]]:
-    """Wall seconds of a fresh interpreter that imports this and nothing else; medians and spreads, interleaved.
+IMPORTS = {"nothing": "pass", "tenacity": "import tenacity", "resilix": "import resilix"}
+
+
+def import_seconds(rounds: int, modules: dict[str, str] = IMPORTS) -> dict[str, dict[str, float]]:
+    """Wall seconds of a fresh interpreter that does this and nothing else; medians and spreads, interleaved.
 
     All of them find bytecode caches, in a directory of their own: else an installed tenacity would be compared with a
     resilix that is compiled every time.
     """
-    modules = {"nothing": "pass", "tenacity": "import tenacity", "resilix": "import resilix"}
     seconds: dict[str, list[float]] = {name: [] for name in modules}
     with tempfile.TemporaryDirectory() as caches:
         env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
