@@ -66,7 +66,7 @@ def left_out(results: Results, table: dict[str, Any]) -> list[str]:
     lines = []
     if table["excluded"]:
         lines.append("No figure, for it did not do the job: " + _reasons(table["excluded"]) + ".")
-    if absent := table["absent"] | results["missing"]:
+    if absent := table["absent"] | dict.fromkeys(results["missing"], "not installed"):
         lines.append("Not here: " + _reasons(absent) + ".")
     return lines
 

@@ -177,7 +177,7 @@ def test_below_a_table_stands_who_is_cheaper_and_who_is_not_in_it() -> None:
     assert notes(small(), "sync, pipeline with timeout") == [
         "Cheaper than resilix here: quick.",
         "No figure, for it did not do the job: cheat (a quiet call does not return the value).",
-        "Not here: a, b (no pipeline); c (no timeout); gone (gone==1: nothing found).",
+        "Not here: a, b (no pipeline); c (no timeout); gone (not installed).",
     ]
 
 
@@ -185,7 +185,7 @@ def test_terminal_and_markdown_say_the_same() -> None:
     """Names, figures and reasons are in both; a bar in a text does not end a cell."""
     lines = "\n".join(table_lines(small(), "sync, pipeline with timeout"))
     text = markdown(small())
-    for word in ("quick", "9.00", "bulkhead, timeout", "Cheaper than resilix here: quick.", "cheat", "gone==1"):
+    for word in ("quick", "9.00", "bulkhead, timeout", "Cheaper than resilix here: quick.", "cheat", "gone (not"):
         assert word in lines
         assert word in text
     assert "| slow | 9.00 | 0.12 | 900 | bulkhead, timeout | wrong \\| odd |" in text
