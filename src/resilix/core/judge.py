@@ -26,7 +26,7 @@ class Judge:
         judges_results: Whether a result can be anything but a success.
     """
 
-    __slots__ = ("_hook_error", "_ignore", "_on", "_on_result", "_on_state", "judges_results")
+    __slots__ = ("_hook_error", "_ignore", "_on", "_on_result", "_on_state", "_types", "judges_results")
 
     def __init__(
         self,
@@ -53,6 +53,8 @@ class Judge:
         self._on_state = self._on.predicate if self._on.tenacity and asks_results(on) else None
         self.judges_results = on_result is not None or self._on_state is not None
         self._hook_error = hook_error
+        # Where types alone decide, there is nothing to ask.
+        self._types = self._on.types if _all_types(on) and self._ignore is None else None
         if self._ignore is not None:
             _check_contradiction(owner, self._on, self._ignore, ignore)
         if not self.judges_results:
@@ -60,6 +62,9 @@ class Judge:
 
     def error(self, error: BaseException) -> Verdict:
         """Judge an exception. Runs user code: never call it under a lock."""
+        if self._types is not None:
+            counts = isinstance(error, self._types) and not isinstance(error, RejectedError)
+            return Verdict.FAILURE if counts else Verdict.IGNORED
         if not isinstance(error, Exception) or isinstance(error, RejectedError):
             return Verdict.IGNORED
         if self._ignore is not None:
