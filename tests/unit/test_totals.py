@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.breaker import FakeClock, a_breaker
 
-from resilix import Bulkhead, CircuitOpenError, DeadlineExpiredError, calls, deadline, fallback, retry, timeout
+from resilix import Bulkhead, CircuitOpenError, DeadlineExpiredError, calls, deadline, events, fallback, retry, timeout
 from resilix.tally import MOST_LABELS, OTHER, TALLY, Tally
 from resilix.testing import virtual_time
 
@@ -180,3 +181,23 @@ def test_a_count_made_by_an_interrupt_inside_a_count_does_not_wait_for_itself() 
     assert not counting.is_alive()
     assert tally.counts()[("retries", "price", "")] == 1
     assert tally.counts()[("timeouts", "handler", "")] > 0
+
+
+@pytest.mark.parametrize("options", [{}, {"slow_after": 5.0}, {"on_result": lambda result: False}])
+@pytest.mark.parametrize("listened", [False, True])
+def test_a_call_that_goes_on_async_is_counted_once(options: dict[str, Any], listened: bool) -> None:
+    """A sync function that hands back something to await is guarded as async from then on; nothing was ignored."""
+    breaker = a_breaker(**options)
+
+    async def later() -> int:
+        return 7
+
+    async def main() -> int:
+        return await breaker(lambda: later())()
+
+    stop = events.subscribe(lambda event: None) if listened else lambda: None
+    try:
+        assert asyncio.run(main()) == 7
+    finally:
+        stop()
+    assert breaker.totals() == (1, 0, 0, 0)

@@ -120,6 +120,13 @@ class BreakerCore(Eras):
             else:
                 self._outcome(era, verdict, now, slow=slow)
 
+    def withdraw(self, ticket: Ticket) -> None:
+        """Take an admission back, as if the call had not been made: it is made anew, in another way."""
+        with self.lock:
+            ticket.settled = True
+            if ticket.era is self.era:
+                _probes(ticket.era).pop(ticket, None)
+
     def _late(self) -> None:
         assert self.history is not None, "there was a transition"
         self.history.n += 1.0

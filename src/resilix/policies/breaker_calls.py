@@ -272,7 +272,7 @@ class BreakerCalls(Guard):
                 self._conclude(ticket, self._judge.error, error)
                 raise
             if type(result) not in plain and is_awaitable(result):
-                self._settle(ticket, Verdict.IGNORED)
+                core.withdraw(ticket)
                 return continue_async(self, target, result, args, kwargs)
             self._conclude(ticket, self._judge.result, result)
             return result
