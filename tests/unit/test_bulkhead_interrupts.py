@@ -1,8 +1,4 @@
-"""Interrupts: wherever the interpreter may deliver one, no place is lost.
-
-A signal handler runs when a Python function is entered or a call of a builtin returns; a profile function is called
-at just these moments, so raising in it at each of them in turn tries every interrupt there is.
-"""
+"""Interrupts: wherever the interpreter may deliver one, no place is lost."""
 
 from __future__ import annotations
 
@@ -10,11 +6,10 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from contextvars import copy_context
-from types import FrameType
 from typing import Any
 
 import pytest
+from tests.support import interrupts
 from tests.support.attention import attending
 from tests.support.bulkhead import bulkhead
 from tests.support.bulkhead_time import StillTime, still_time
@@ -22,39 +17,14 @@ from tests.support.bulkhead_time import StillTime, still_time
 from resilix import Bulkhead, BulkheadFullError, deadline, events
 from resilix.runtime import RUNTIME, Flag
 
-OURS = ("work", "give")
-"""Functions of these tests that must not be interrupted themselves."""
-
-
-def interrupted_at(moment: int, work: Callable[[], Any]) -> bool:
-    """Do the work with an interrupt at its n-th possible moment; False when it was over before."""
-    passed = 0
-
-    def profile(frame: FrameType, event: str, arg: object) -> None:
-        nonlocal passed
-        if event in ("call", "c_return") and frame.f_code.co_name not in OURS:
-            passed += 1
-            if passed == moment:
-                raise KeyboardInterrupt
-
-    before = sys.getprofile()
-    sys.setprofile(profile)
-    try:
-        copy_context().run(work)
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.setprofile(before)
-    return passed >= moment
-
 
 def everywhere(slots: Bulkhead, work: Callable[[], Any], *, at_least: int) -> None:
     """Interrupt the work at every moment in turn; each time all places are free afterwards."""
-    moment = 1
-    while interrupted_at(moment, work):
+
+    def check(moment: int) -> None:
         assert (slots.free, slots.waiting) == (slots.limit, 0), f"a place was lost at moment {moment}"
-        moment += 1
-    assert moment > at_least, "the interrupts did not reach the call"
+
+    interrupts.everywhere(work, check, at_least=at_least)
 
 
 @pytest.fixture(autouse=True)

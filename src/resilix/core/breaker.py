@@ -137,11 +137,10 @@ class BreakerCore(Eras):
             return
         window = era.window
         failed = verdict is Verdict.FAILURE
-        if failed:
-            era.failures += 1
         if failed or slow:
             n = window.event(now, failed, slow)
             if failed:
+                era.failures += 1  # never before the window has counted the call, should an interrupt strike
                 era.streak = era.streak + 1 if n - 1.0 == era.streak_at else 1
                 era.streak_at = n
         else:

@@ -157,12 +157,16 @@ def _for_handed(levels: Sequence[Level], woven: weakref.ref[types.FunctionType])
     return {f"{OWN}_{name}": one for name, one in names.items()}
 
 
-def unwoven(shell: AnyCallable, fn: AnyCallable, *, is_async: bool) -> Any:
+def unwoven(shell: AnyCallable, fn: Any, *, is_async: bool) -> Any:
     """The shell as it is, for a function that would be woven if that were not switched off.
 
-    As there, a call with the wrong arguments is the caller's mistake and reaches no policy.
+    As there, a call with the wrong arguments is the caller's mistake and reaches no policy. (An async function says so
+    when it is awaited, woven when it is called.)
     """
-    bind = inspect.signature(fn, follow_wrapped=False).bind
+    # Of a copy, which has no signature of somebody else's making.
+    bare = types.FunctionType(fn.__code__, fn.__globals__, None, fn.__defaults__, fn.__closure__)
+    bare.__kwdefaults__ = fn.__kwdefaults__
+    bind = inspect.signature(bare).bind
 
     def fits(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         try:
