@@ -17,5 +17,5 @@ def counts_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_attended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a process where nobody has used a deadline: calls take the quiet path."""
-    attending(monkeypatch, deadlines=False)
+    """As in a process where nobody has used a deadline or a sync timeout: calls take the quiet path."""
+    attending(monkeypatch, deadlines=False, held=False)
