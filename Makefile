@@ -27,15 +27,15 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 demo: $(VENV)/.demo  ## an outage, lived through without and with resilix (about 25 s; ARGS="--help")
 	$(BIN)/resilix demo $(ARGS)
 
-test: lint types  ## lint, types, unit and end-to-end tests
-	$(BIN)/python -m pytest $(ARGS)
+test: lint types  ## lint, types, unit and end-to-end tests, with woven functions and with plain ones
+	$(BIN)/python tests/both_ways.py $(ARGS)
 
 # Without the tests of threads: a tracer runs code between two steps that are one under the GIL alone.
 coverage: $(VENV)/.dev  ## that the tests reach every branch of core/
 	$(BIN)/coverage run -m pytest -q --ignore=tests/e2e --ignore=tests/unit/test_breaker_threads.py $(ARGS)
 	$(BIN)/coverage report --include='src/resilix/core/*' --fail-under=100
 
-test-all:  ## the tests on every interpreter found among 3.11 to 3.14
+test-all:  ## the tests, both ways, on every interpreter found among 3.11 to 3.14
 	@set -e; for version in $(VERSIONS); do \
 	    found=; \
 	    for python in "$$(command -v python$$version)" $$HOME/.pyenv/versions/$$version.*/bin/python; do \
@@ -48,7 +48,7 @@ test-all:  ## the tests on every interpreter found among 3.11 to 3.14
 	    [ -x $$venv/bin/python ] || "$$found" -m venv $$venv; \
 	    $$venv/bin/python -m pip install --quiet --upgrade pip; \
 	    $$venv/bin/python -m pip install --quiet -e '.[all]' --group dev; \
-	    $$venv/bin/python -m pytest -q $(ARGS); \
+	    $$venv/bin/python tests/both_ways.py -q $(ARGS); \
 	done
 
 bench: $(VENV)/.dev  ## what a call costs, as ratios to a decorator that does nothing

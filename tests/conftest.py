@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 from tests.support.attention import attending
 
+from resilix.policies.weave import WEAVE
 from resilix.tally import TALLY
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that set the switch themselves would do the same again where functions are not woven."""
+    if WEAVE.on:
+        return
+    again = [item for item in items if item.get_closest_marker("sets_weaving")]
+    config.hook.pytest_deselected(items=again)
+    items[:] = [item for item in items if not item.get_closest_marker("sets_weaving")]
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,9 @@ def tool(name: str) -> str:
     """The path of ``prometheus`` or ``promtool``; skips the test where none can be had."""
     found = shutil.which(name) or shutil.which(name, path=str(UNPACKED))
     if found is None:
-        _unpack()
+        with _alone():
+            if not UNPACKED.exists():
+                _unpack()
         found = shutil.which(name, path=str(UNPACKED))
     if found is None:
         pytest.skip(f"{name} is not installed, and apt could not fetch it: apt-get install prometheus")
@@ -38,15 +40,31 @@ def _unpack() -> None:
     """Fetch Debian's package and unpack it; no right to install is needed."""
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         return
-    TOOLS.mkdir(exist_ok=True)
     for update in (False, True):
         if update:
             _quiet("apt-get", "update")
         _quiet("apt-get", "download", "prometheus")
         for package in TOOLS.glob("prometheus_*.deb"):
-            _quiet("dpkg-deb", "-x", str(package), str(TOOLS))
+            # Elsewhere first: a half unpacked program is none.
+            _quiet("dpkg-deb", "-x", str(package), str(TOOLS / "half"))
             package.unlink()
+            with suppress(OSError):
+                (TOOLS / "half" / "usr").rename(TOOLS / "usr")
             return
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One process at a time: the tests may run twice at once, woven and plain."""
+    try:
+        import fcntl
+    except ImportError:
+        yield  # nor is there any apt
+        return
+    TOOLS.mkdir(exist_ok=True)
+    with (TOOLS / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _quiet(*command: str) -> None:

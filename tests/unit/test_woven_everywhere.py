@@ -21,6 +21,8 @@ from tests.support.interrupts import everywhere
 from resilix import Bulkhead, BulkheadFullError, CircuitOpenError, calls, deadline, events, fallback, pipeline, retry
 from resilix.policies.weave import WEAVE
 
+pytestmark = pytest.mark.sets_weaving
+
 BOTH = pytest.mark.parametrize("woven", [True, False], ids=["woven", "plain"], indirect=True)
 
 

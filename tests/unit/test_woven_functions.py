@@ -24,6 +24,8 @@ from resilix.policies import weave_text
 from resilix.policies.quiet import Quiet
 from resilix.policies.weave import LOOM, MOST_KEPT, WEAVE
 
+pytestmark = pytest.mark.sets_weaving
+
 BOTH = pytest.mark.parametrize("woven", [True, False], ids=["woven", "plain"], indirect=True)
 QUIET: dict[str, Callable[[], Any]] = {
     "breaker": lambda: breaker(window=30.0),

@@ -12,6 +12,8 @@ from tests.support.woven_ways import WAYS
 
 from resilix.attention import GIL
 
+pytestmark = pytest.mark.sets_weaving
+
 SCRIPTS = {"sync": 1200, "asyncio": 1200, "trio": 400}
 SEEDS = [range(start, start + 50) for start in range(0, 600, 50)]
 """The scripts of each way that may pass before one finds a mistake."""

@@ -1,0 +1,64 @@
+"""Run the tests both ways at once: with woven functions, and with the plain shells alone (``RESILIX_WEAVE=0``).
+
+Two processes on two cores take about as long as one. What the woven one says is shown as it comes, what the plain one
+says afterwards, and at the end which of them failed. Arguments are pytest's, for both. One way alone, with a debugger
+say, is ``python -m pytest``, with ``RESILIX_WEAVE=0`` for the plain one.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import IO
+
+WAYS = {"woven": "1", "plain": "0"}
+"""What ``RESILIX_WEAVE`` is for each; the first is shown as it comes."""
+NO_TESTS = 5
+"""pytest's status when none was left to run: some tests set the switch themselves, and run with the woven ones only."""
+
+
+def start(way: str, arguments: Sequence[str], output: IO[bytes] | None) -> subprocess.Popen[bytes]:
+    """Begin to run the tests one way, with caches of its own."""
+    environment = {**os.environ, "RESILIX_WEAVE": WAYS[way], "HYPOTHESIS_STORAGE_DIRECTORY": f".hypothesis/{way}"}
+    command = [sys.executable, "-m", "pytest", "-o", f"cache_dir=.pytest_cache/{way}", *arguments]
+    return subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT if output else None)
+
+
+def run(arguments: Sequence[str]) -> dict[str, int]:
+    """Run the tests both ways and show what both say; the status of each."""
+    shown, hidden = WAYS
+    with tempfile.TemporaryFile() as output:
+        later = start(hidden, arguments, output)
+        try:
+            print(f"== {shown}", flush=True)
+            first = start(shown, arguments, None).wait()
+            second = later.wait()
+        except BaseException:
+            later.terminate()  # Ctrl-C has reached the other one by itself
+            later.wait()
+            raise
+        print(f"\n== {hidden} (RESILIX_WEAVE=0)", flush=True)
+        output.seek(0)
+        sys.stdout.buffer.write(output.read())
+    return {shown: first, hidden: second}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run them; 0 when nothing failed."""
+    try:
+        ended = run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    failed = {way: status for way, status in ended.items() if status not in (0, NO_TESTS)}
+    if not failed and 0 not in ended.values():
+        failed = ended
+    told = (f"{way}: {f'FAILED (status {failed[way]})' if way in failed else 'passed'}" for way in ended)
+    print("\n== " + ", ".join(told), flush=True)
+    return max(failed.values(), default=0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
