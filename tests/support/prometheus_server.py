@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.parse
 import urllib.request
@@ -17,59 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-TOOLS = Path(sys.prefix) / "prometheus"
-"""Where the package is unpacked; gone with the virtual environment."""
-UNPACKED = TOOLS / "usr" / "bin"
+from benchmarks.debian import unpacked
 
 
 def tool(name: str) -> str:
     """The path of ``prometheus`` or ``promtool``; skips the test where none can be had."""
-    found = shutil.which(name) or shutil.which(name, path=str(UNPACKED))
-    if found is None:
-        with _alone():
-            if not UNPACKED.exists():
-                _unpack()
-        found = shutil.which(name, path=str(UNPACKED))
+    found = shutil.which(name)
+    if found is None and (root := unpacked("prometheus")) is not None:
+        found = shutil.which(name, path=str(root / "usr" / "bin"))
     if found is None:
         pytest.skip(f"{name} is not installed, and apt could not fetch it: apt-get install prometheus")
     return found
-
-
-def _unpack() -> None:
-    """Fetch Debian's package and unpack it; no right to install is needed."""
-    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        return
-    for update in (False, True):
-        if update:
-            _quiet("apt-get", "update")
-        _quiet("apt-get", "download", "prometheus")
-        for package in TOOLS.glob("prometheus_*.deb"):
-            # Elsewhere first: a half unpacked program is none.
-            _quiet("dpkg-deb", "-x", str(package), str(TOOLS / "half"))
-            package.unlink()
-            with suppress(OSError):
-                (TOOLS / "half" / "usr").rename(TOOLS / "usr")
-            return
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """One process at a time: the tests may run twice at once, woven and plain."""
-    try:
-        import fcntl
-    except ImportError:
-        yield  # nor is there any apt
-        return
-    TOOLS.mkdir(exist_ok=True)
-    with (TOOLS / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _quiet(*command: str) -> None:
-    with suppress(OSError, subprocess.TimeoutExpired):
-        subprocess.run(command, cwd=TOOLS, capture_output=True, timeout=120, check=False)
 
 
 class Prometheus:
