@@ -17,7 +17,7 @@ from benchmarks.report import closing, judge, markdown
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "benchmarks" / "README.md"
-RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+RESULTS = sorted((ROOT / "benchmarks" / "results").glob("python-*.json"))
 
 
 def benchmarks(*options: str) -> subprocess.CompletedProcess[str]:
