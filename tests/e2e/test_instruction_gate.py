@@ -26,6 +26,9 @@ from benchmarks.instructions import (
 )
 from benchmarks.paths import ASYNC, PLANTED, SYNC
 
+# What is counted is counted in processes that weave, whatever this one does.
+pytestmark = pytest.mark.sets_weaving
+
 KNOWN: dict[str, Any] = json.loads(BASELINES.read_text())
 
 
