@@ -53,13 +53,13 @@ def arguments(dice: random.Random, parameters: str, *, right: bool = False) -> t
     """Arguments that fit these parameters, in most cases."""
     known = signature(parameters).parameters.values()
     by_position = [one for one in known if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    by_name = [one.name for one in known if one.kind is one.KEYWORD_ONLY]
+    by_name = [one for one in known if one.kind is one.KEYWORD_ONLY]
     least = sum(one.default is one.empty for one in by_position)
     count = dice.randint(least, len(by_position))
     if any(one.kind is one.VAR_POSITIONAL for one in known) and count == len(by_position):
         count += dice.choice([0, 2])
     args = [10 + number for number in range(count)]
-    kwargs = {name: f"by name {name}" for name in by_name if dice.random() < 0.8}
+    kwargs = {one.name: f"by name {one.name}" for one in by_name if one.default is one.empty or dice.random() < 0.7}
     late = [one for one in by_position[:count] if one.kind is one.POSITIONAL_OR_KEYWORD]
     if late and count <= len(by_position) and late[-1] is by_position[count - 1] and dice.random() < 0.3:
         kwargs[late[-1].name] = args.pop()
@@ -68,7 +68,7 @@ def arguments(dice: random.Random, parameters: str, *, right: bool = False) -> t
         if wrong == "more":
             args += [98, 99, 100]
         elif wrong == "fewer":
-            args = args[:-1]
+            args, kwargs = args[:-1], {}
         else:
             kwargs["unknown" if wrong == "unknown" or not by_position else by_position[0].name] = "wrong"
     return tuple(args), kwargs

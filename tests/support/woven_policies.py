@@ -37,6 +37,12 @@ class Nouns:
         self.breakers = [breaker(dice, recorder, f"noun-{number}-{one}") for one in range(2)]
         self.slots = [bulkhead(dice, f"noun-{number}-{one}") for one in range(2)]
         self.budget = RetryBudget(f"noun-{number}", tokens=30, cost=7)
+        self.limits: list[Any] = []
+
+    def limit(self, seconds: float) -> Any:
+        """A timeout that is no cooperative one."""
+        self.limits.append(time_limit(seconds))
+        return self.limits[-1]
 
 
 def breaker(dice: random.Random, recorder: Recorder, name: str) -> CircuitBreaker:
@@ -217,8 +223,8 @@ def policies(dice: random.Random, recorder: Recorder, nouns: Nouns, *, threads: 
         lambda: answering(dice, recorder),
         lambda: time_limit(dice.choice([60.0, 2.0]), cooperative=True),
         lambda: Own(recorder),
-        lambda: time_limit(dice.choice([1.0, 3.0, 60.0]) if not threads else 60.0),
-        lambda: time_limit(dice.choice([1.0, 3.0, 60.0]) if not threads else 60.0),
+        lambda: nouns.limit(dice.choice([1.0, 3.0, 60.0])),
+        lambda: nouns.limit(dice.choice([1.0, 3.0, 60.0])),
     ]
     if threads and dice.random() < 0.8:
         makers = makers[:-2]

@@ -65,11 +65,13 @@ class Attempt:
         self.end: Any = dice.choice(ERRORS) if dice.random() < 0.4 else dice.choice(VALUES)
 
     def _step(self, dice: random.Random, depth: int) -> tuple[str, Any]:
-        what = dice.choice(["suspend", "suspend", "suspend", "work", "work", "act", "act", "again"])
+        what = dice.choice(["suspend", "suspend", "suspend", "work", "work", "act", "act", "again", "hang"])
         if what == "work":
             return what, dice.choice([0.1, 0.7, 1.5, 6.0])
         if what == "act":
             return action(dice)
+        if what == "hang" and dice.random() < 0.5:
+            return what, None
         if what == "again" and depth:
             return what, Planned(dice, depth=depth - 1)
         return "suspend", None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import threading
+import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import SimpleNamespace
@@ -23,9 +25,47 @@ from resilix.core.permits import HELD
 from resilix.policies.weave import WEAVE
 from resilix.runtime import RUNTIME, Flag, RealDriver, Timer
 
+LONG = 30.0
+"""Seconds until a test says that something hangs."""
 Log = list[str]
 Pair = tuple[int, Log, Log]
 """A seed, and the logs of its script, woven and plain."""
+
+
+class Hung:
+    """Functions that hang in a worker thread, so that the sync timeout around them expires, until they may go on."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Flag] = []
+        self._hangs = False
+        self._leave = threading.Event()
+
+    def block(self, flag: Flag) -> bool:
+        """Wait for a worker; False as soon as it hangs, if no other waits further inside."""
+        self._waiting.append(flag)
+        try:
+            while not flag.wait(0.002):
+                if self._hangs and self._waiting[-1] is flag:
+                    self._hangs = False
+                    return flag.is_set
+            return True
+        finally:
+            self._waiting.remove(flag)
+
+    def hang(self) -> None:
+        """Hang, in a worker somebody waits for."""
+        if threading.current_thread() is not threading.main_thread() and not self._leave.is_set():
+            self._hangs = True
+            self._leave.wait(LONG)
+
+    def leave(self, abandoned: Callable[[], int]) -> None:
+        """Let them go on and end."""
+        self._leave.set()
+        end = time.monotonic() + LONG
+        while abandoned():
+            assert time.monotonic() < end, "an abandoned call does not end"
+            time.sleep(0.0005)
+        self._leave.clear()
 
 
 class Base(RealDriver):
@@ -37,6 +77,7 @@ class Base(RealDriver):
         super().__init__()
         self.time = 100.0
         self.world: World
+        self.hung = Hung()
 
     def sleep(self, seconds: float) -> None:
         self.world.log.append(("sleep", seconds))
@@ -61,7 +102,7 @@ class Base(RealDriver):
 
     def block(self, flag: Flag, seconds: float | None, *, on_worker: bool = False) -> bool:
         if on_worker:
-            return flag.wait(None)
+            return self.hung.block(flag)
         self.world.log.append(("parked", seconds))
         if self.world.held and random.random() < 0.7:
             self.world.held.pop().release()
@@ -70,6 +111,9 @@ class Base(RealDriver):
         else:
             self.time += seconds
         return flag.is_set
+
+    def hang(self) -> None:
+        """Hang in a worker thread, where that is possible."""
 
     def cancels(self, error: BaseException) -> bool:
         """Whether an error must go on."""
@@ -93,9 +137,14 @@ class Sync(Base):
 
     async def settle(self) -> None:
         self.world.live.clear()
+        self.hung.leave(lambda: sum(one.abandoned for one in self.world.nouns.limits))
 
     async def suspend(self, gates: dict[object, Callable[[], object]], key: object) -> None:
         """Nobody else could go on."""
+
+    def hang(self) -> None:
+        self.world.log.append("hangs")
+        self.hung.hang()
 
 
 class Asyncio(Base):

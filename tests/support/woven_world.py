@@ -43,6 +43,10 @@ class Way(Protocol):
         """Wait for one's gate."""
         ...
 
+    def hang(self) -> None:
+        """Hang, if that is in a worker thread of a sync timeout."""
+        ...
+
     def cancels(self, error: BaseException) -> bool:
         """Whether an error is a cancellation that must go on."""
         ...
@@ -247,6 +251,8 @@ class World:
                 await self.way.suspend(self.gates, object())
             elif what == "work":
                 self.way.time += value
+            elif what == "hang":
+                self.way.hang()
             elif what == "again":
                 await self.run(self._begin(value))
             else:

@@ -26,7 +26,7 @@ EVERYWHERE = (
 )  # fmt: skip
 """What the scripts must really go through, whichever way they are played."""
 HAPPENINGS = {
-    "sync": (*EVERYWHERE, "sleep", "parked", "TripObserved", "ProbeAdmitted"),
+    "sync": (*EVERYWHERE, "sleep", "parked", "hangs", "TimedOut", "abandoned", "TripObserved", "ProbeAdmitted"),
     "asyncio": (*EVERYWHERE, "asleep", "suspended", "cancel", "CancelledError", "TimedOut", "timeouts"),
     "trio": (*EVERYWHERE, "asleep", "cancel", "Cancelled", "TimedOut", "timeouts"),
 }
