@@ -5,7 +5,8 @@ written where they are needed: ``retry``, ``timeout``, ``fallback``, ``pipeline`
 ``def`` and ``async def``, across threads and event loops, on asyncio and trio.
 """
 
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import TYPE_CHECKING, Any, Final
 
 from resilix.core.breaker import BreakerSnapshot, CircuitState
 from resilix.core.settings import calls
@@ -23,15 +24,15 @@ from resilix.errors import (
 from resilix.policies.base import Policy
 from resilix.policies.breaker import CircuitBreaker
 from resilix.policies.budget import RetryBudget
-from resilix.policies.bulkhead import Bulkhead
-from resilix.policies.fallback import fallback
 from resilix.policies.permit import Permit
-from resilix.policies.pipeline import pipeline
 from resilix.policies.retry import retry
 from resilix.policies.time_left import deadline
-from resilix.policies.timeout import timeout
 
 if TYPE_CHECKING:
+    from resilix.policies.bulkhead import Bulkhead
+    from resilix.policies.fallback import fallback
+    from resilix.policies.pipeline import pipeline
+    from resilix.policies.timeout import timeout
     from resilix.telemetry.health import health
 
 __version__ = "0.1.0"
@@ -63,10 +64,22 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Load what is rarely needed when it is asked for."""
-    if name != "health":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from resilix.telemetry.health import health
+_LATE: Final = {
+    "Bulkhead": "resilix.policies.bulkhead",
+    "fallback": "resilix.policies.fallback",
+    "health": "resilix.telemetry.health",
+    "pipeline": "resilix.policies.pipeline",
+    "timeout": "resilix.policies.timeout",
+}
+"""Names that are loaded when they are asked for, so that programs which do without them do not pay for them."""
 
-    return health
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(importlib.import_module(_LATE[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -28,7 +28,6 @@ OURS = {name: [one for one in imports_of(name) if one.imported.split(".")[0] == 
 
 LATE_IMPORTS = {
     # (module, imported): why it may be imported inside a function
-    ("resilix", "resilix.telemetry.health"): "programs that never ask for it do not pay for it",
     ("resilix.core.options", "difflib"): "only for a misspelt option",
     ("resilix.events", "logging"): "only when user code is broken",
     ("resilix.events", "resilix.event_types"): "programs to which nobody listens do not pay for it",
