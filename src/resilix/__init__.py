@@ -8,7 +8,7 @@ written where they are needed: ``retry``, ``timeout``, ``fallback``, ``pipeline`
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
-from resilix.core.breaker import BreakerSnapshot, CircuitState
+from resilix.core.era import CircuitState
 from resilix.core.settings import calls
 from resilix.core.verdict import Verdict
 from resilix.errors import (
@@ -29,6 +29,7 @@ from resilix.policies.retry import retry
 from resilix.policies.time_left import deadline
 
 if TYPE_CHECKING:
+    from resilix.core.snapshot import BreakerSnapshot
     from resilix.policies.bulkhead import Bulkhead
     from resilix.policies.fallback import fallback
     from resilix.policies.pipeline import pipeline
@@ -65,6 +66,7 @@ __all__ = [
 
 
 _LATE: Final = {
+    "BreakerSnapshot": "resilix.core.snapshot",
     "Bulkhead": "resilix.policies.bulkhead",
     "fallback": "resilix.policies.fallback",
     "health": "resilix.telemetry.health",

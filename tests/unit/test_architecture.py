@@ -28,6 +28,7 @@ OURS = {name: [one for one in imports_of(name) if one.imported.split(".")[0] == 
 
 LATE_IMPORTS = {
     # (module, imported): why it may be imported inside a function
+    ("resilix.core.breaker", "resilix.core.snapshot"): "programs that never look at a breaker do not pay for it",
     ("resilix.core.options", "difflib"): "only for a misspelt option",
     ("resilix.events", "logging"): "only when user code is broken",
     ("resilix.events", "resilix.event_types"): "programs to which nobody listens do not pay for it",

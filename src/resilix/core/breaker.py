@@ -23,9 +23,9 @@ from __future__ import annotations
 
 import math
 import threading
+from typing import TYPE_CHECKING
 
 from resilix.core.era import (
-    BreakerSnapshot,
     Change,
     CircuitState,
     Era,
@@ -39,7 +39,10 @@ from resilix.core.settings import BreakerSettings
 from resilix.core.verdict import Verdict
 from resilix.core.window import Counts, Window, resized
 
-__all__ = ["BreakerCore", "BreakerSnapshot", "Change", "CircuitState", "Era", "Mode", "Refusal", "Ticket"]
+if TYPE_CHECKING:
+    from resilix.core.snapshot import BreakerSnapshot
+
+__all__ = ["BreakerCore", "Change", "CircuitState", "Era", "Mode", "Refusal", "Ticket"]
 
 
 class BreakerCore(Eras):
@@ -273,6 +276,8 @@ class BreakerCore(Eras):
 
     def snapshot(self, name: str, now: float) -> BreakerSnapshot:
         """Describe this moment; changes nothing."""
+        from resilix.core.snapshot import BreakerSnapshot  # not under the lock: another thread may be loading it
+
         with self.lock:
             era = self.era
             figures = era.frozen or era.figures(now, self.settings)

@@ -8,7 +8,7 @@ import math
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tenacity.wait import wait_base
 
@@ -16,7 +16,7 @@ from resilix.clock import SYSTEM, TimeSource
 from resilix.core import options
 from resilix.core.breaker import BreakerCore
 from resilix.core.deadline import DEADLINE
-from resilix.core.era import BreakerSnapshot, CircuitState, Mode
+from resilix.core.era import CircuitState, Mode
 from resilix.core.history import Totals
 from resilix.core.judge import Judge, judge_of
 from resilix.core.options import Seconds, checked
@@ -28,6 +28,9 @@ from resilix.policies.breaker_calls import BreakerCalls
 from resilix.policies.permit import Permit
 from resilix.policies.registry import REGISTRY
 from resilix.policies.time_left import check_deadline
+
+if TYPE_CHECKING:
+    from resilix.core.snapshot import BreakerSnapshot
 
 JUDGING = ("on", "ignore", "on_result")
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from resilix.core.era import BreakerSnapshot, CircuitState, Mode
+from resilix.core.era import CircuitState, Mode
+from resilix.core.snapshot import BreakerSnapshot
 from resilix.events import hook_errors
 from resilix.policies.breaker import CircuitBreaker
 from resilix.policies.budget import RetryBudget
