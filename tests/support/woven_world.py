@@ -117,7 +117,7 @@ class World:
             return whole
         if form == "call":
             member = whole.acall if self.script.is_async and dice.random() < 0.8 else whole.call
-            return lambda fn: functools.partial(member, _under(fn))
+            return lambda fn: lambda *args, **kwargs: member(_under(fn), *args, **kwargs)
 
         def stacked(fn: Any) -> Any:
             for number, policy in enumerate(reversed(self.policies)):
