@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 from resilix.clock import SYSTEM
 from resilix.errors import ConfigurationError, ResilixWarning
+from resilix.http.base import BaseTransport
 from resilix.http.call import CLIENT_CALL, INFINITE, ClientCall
 from resilix.http.library import Library
 from resilix.http.source import Source, source_of
-from resilix.http.transports import BaseTransport
 
 DRESSED = "_resilix_source"
 """Where a client keeps its policies."""
