@@ -10,18 +10,15 @@ from resilix.clock import SYSTEM
 from resilix.errors import ConfigurationError, RejectedError, ResilixWarning
 from resilix.http.backend import hold
 from resilix.http.call import CLIENT_CALL, Call, ClientCall, First, Port
-from resilix.http.extensions import callers
+from resilix.http.extensions import ATTEMPTS, callers
 from resilix.http.library import Library
 from resilix.http.pool import guard_of
-from resilix.http.quiet import let_go
+from resilix.http.quiet import hold_body, let_go
 from resilix.http.refusals import response_for
 from resilix.http.routes import Route
 from resilix.http.source import Source, source_of
 from resilix.policies.weave import WEAVE
 
-seconds = float.__new__
-ATTEMPTS = "resilix.attempts"
-"""The extension of a response that says how many attempts it took."""
 SDK_TRIES = "x-stainless-retry-count"
 """How often an LLM SDK has tried before; the SDKs of OpenAI, Anthropic and others made with the same generator."""
 
@@ -65,10 +62,11 @@ class BaseTransport:
         self._byte_stream = library.byte_stream
         self._counters = self._source.counters
         routes, conduct = self._source.routes, self._source.conduct
-        self._only, self._known, self._keyed = routes.only, routes.known, routes.keyed
+        self._only, self._known = routes.only, routes.known
+        self._keyed: Any = routes.keyed  # there is one wherever something is known
         self._attempt_timeout, self._within = conduct.attempt_timeout, conduct.within
         self._shortest = min(conduct.attempt_timeout, conduct.within)
-        self._always_watchful = self._watchful = not (WEAVE.on and GIL and obeys)
+        self._always_watchful = self._watchful = not (WEAVE.on and GIL and obeys and library.parts_at_hand)
         warn_of_retries(self._source, inner)
 
     def _route(self, request: Any) -> Route:
@@ -109,6 +107,15 @@ class BaseTransport:
         call = Call(self._port, conduct, self._counters, route.label, request, original, outer, total)
         call.attempts, call.timeouts, call.first = 1, timeouts, first
         return call
+
+    def _held(self, call: Call, route: Route, make: Any) -> Any:
+        """The answer to a call whose first attempt went well so far: its body is still open."""
+        try:
+            response = hold_body(call, route, make)
+        finally:
+            self._over(call, route)
+        response.extensions[ATTEMPTS] = 1
+        return response
 
     def _over(self, call: Call, route: Route) -> None:
         """A call of the shells is over."""

@@ -76,15 +76,19 @@ class First:
         place: What the bulkhead was asked for, if there is one.
         response: The answer, if there is one.
         error: What ended the attempt, if something did.
+        streams: The answer is a good one, and its body is for the caller to read.
     """
 
-    __slots__ = ("era", "error", "place", "response")
+    __slots__ = ("era", "error", "place", "response", "streams")
 
-    def __init__(self, era: Any, place: Any, response: Any, error: BaseException | None) -> None:
+    def __init__(
+        self, era: Any, place: Any, response: Any, error: BaseException | None, *, streams: bool = False
+    ) -> None:
         self.era = era
         self.place = place
         self.response = response
         self.error = error
+        self.streams = streams
 
     def take_era(self) -> Any:
         """What the breaker's shell would have begun with."""
@@ -258,10 +262,14 @@ class Call:
         self.total = min(self.total, moment)
         return partial(DEADLINE.restore, DEADLINE.narrow(moment))
 
-    def narrow(self) -> None:
-        """Have the policies around the attempts obey the total deadline; undone by :meth:`done`."""
+    def narrow(self, *, tell: bool = True) -> None:
+        """Have the policies around the attempts obey the total deadline; undone by :meth:`done`.
+
+        Args:
+            tell: Also those that look for a deadline only where the process has ever used one.
+        """
         if self._token is None and self.total < INFINITE:
-            self._token = DEADLINE.narrow(self.total)
+            self._token = DEADLINE.narrow(self.total, tell=tell)
 
     def done(self) -> None:
         """The call is over: leave no trace on the request and in the context."""

@@ -16,6 +16,8 @@ ORIGINAL: Final = "resilix.original"
 """The extension that keeps the caller's extensions while an attempt is under way."""
 ATTEMPT: Final = "resilix.attempt"
 """The extension with the number of the attempt, from 1."""
+ATTEMPTS: Final = "resilix.attempts"
+"""The extension of a response that says how many attempts it took."""
 INFINITE: Final = math.inf
 
 AROUND: ContextVar[dict[str, Any] | None] = ContextVar("resilix_attempt", default=None)

@@ -10,14 +10,20 @@ sent goes to them as it came, and whatever is not quiet after the head has come 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from resilix.attention import ATTENTION
+from resilix.core.deadline import DEADLINE
+from resilix.core.permits import HELD, PermitQueue
 from resilix.core.verdict import Verdict
 from resilix.core.window import LateCounter
+from resilix.events import HUB
 from resilix.http.call import Call
 from resilix.http.conduct import Conduct
+from resilix.http.sending import hold
+from resilix.http.shells import body_ended, leave_place
 from resilix.policies.breaker import CircuitBreaker
 from resilix.policies.bulkhead import Bulkhead
 from resilix.policies.retry import Retry
@@ -42,6 +48,11 @@ class NoBreaker:
         """As that of a breaker that is always closed."""
         return None if ATTENTION.wanted else self._era
 
+    @property
+    def calm(self) -> _NoEra:
+        """The same."""
+        return self._era
+
 
 class _NoEra:
     """The era that never ends.
@@ -60,6 +71,7 @@ class NeverQuiet:
     """Stands for the state machine of a breaker where each request has to be looked at."""
 
     quiet: Final = None
+    calm: Final = None
 
 
 def usual(policies: Sequence[Any], conduct: Conduct) -> tuple[Retry | None, Any, Bulkhead | None] | None:
@@ -84,6 +96,35 @@ def usual(policies: Sequence[Any], conduct: Conduct) -> tuple[Retry | None, Any,
     if retry is not None and (retry.plan.needs_start or (retry.plan.judges_results and not conduct.decides)):
         return None
     return retry, breaker, bulkhead
+
+
+def calm(core: Any) -> Any:
+    """The era for a request that may be quiet although something in this process attends to calls."""
+    return None if HUB.listeners or DEADLINE.in_force() else core.calm
+
+
+def lent(queue: PermitQueue) -> bool:
+    """The same for a place: if so there is a free one, and it is the caller's next step to take it."""
+    if HUB.listeners or HELD.used or DEADLINE.in_force() or not queue.kept:
+        return False
+    queue.kept -= 1
+    queue.free += 1
+    return True
+
+
+def hold_body(call: Call, route: Route, make: Callable[..., Any]) -> Any:
+    """Leave what a call holds to the end of its body, as the shells do."""
+    first, budget = call.first, route.budget
+    assert first is not None, "the quiet path has made it"
+    response = hold(call, first.response, make)
+    call.first, body = None, response.stream
+    if first.place is not None:
+        leave_place(route.bulkhead, call, first.place)
+    if route.breaker is not None:
+        body.add(partial(body_ended, route.breaker, call, first.era))
+    if budget is not None and budget.level < budget.tokens:
+        budget.give(1)
+    return response
 
 
 def let_go(call: Call, route: Route) -> None:

@@ -45,9 +45,11 @@ class Route:
         self.shell, self.ashell = shells_of(flat, conduct, label)
         found = usual(flat, conduct)
         self.quiet = found is not None
+        self.breaker: Any
+        self.bulkhead: Any
         retry, self.breaker, self.bulkhead = found or (None, None, None)
         self.budget: Any = None if retry is None else retry.plan.budget
-        # The parts of a breaker that never change; a bulkhead has a new queue after a fork.
+        # These parts of a breaker never change; a bulkhead has a new queue after a fork.
         self.core: Any = NeverQuiet() if found is None else NoBreaker() if self.breaker is None else self.breaker._core
         self.clock: Any = SYSTEM if self.breaker is None else self.breaker._clock
         self.origin: Origin | None = None

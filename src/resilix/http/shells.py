@@ -1,4 +1,5 @@
 # pyright: reportPrivateUsage=false
+# _begin and _end, _bind and _judge of our own policies are the seams that this module was given.
 """Policies around HTTP: as they are everywhere, but the permits of a breaker or a bulkhead last as long as the body.
 
 A breaker settles at the head when the answer is a failure or counts as nothing; a good answer settles when its body
@@ -177,7 +178,7 @@ def _bulkhead(bulkhead: Bulkhead, fn: Shell, label: str) -> Shell:
 
     def placed(call: Call) -> Any:
         if waits and call.first is None:
-            call.narrow()
+            call.narrow(tell=False)
         proof = bulkhead._begin(label) if call.first is None else call.first.take_place()
         try:
             response = fn(call)
@@ -195,7 +196,7 @@ def _bulkhead_async(bulkhead: Bulkhead, fn: AsyncShell, label: str) -> AsyncShel
 
     async def placed(call: Call) -> Any:
         if waits and call.first is None:
-            call.narrow()
+            call.narrow(tell=False)
         proof = await bulkhead._abegin(label) if call.first is None else call.first.take_place()
         try:
             response = await fn(call)
@@ -264,7 +265,7 @@ class HttpOutcomes:
     def ruled(self, args: tuple[Any, ...], error: Exception | None, result: Any, answer: Answer) -> Answer:
         """Never resend what could do harm; wait as long as the server asks, or not at all."""
         call: Call = args[0]
-        call.narrow()
+        call.narrow(tell=False)
         if not answer.wanted or not call.replayable:
             return NO
         ruling = call.ruling(error, result)

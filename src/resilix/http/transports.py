@@ -13,13 +13,12 @@ from resilix.core.verdict import Verdict
 from resilix.errors import RejectedError
 from resilix.http.base import BaseTransport
 from resilix.http.call import CLIENT_CALL, Call, First
-from resilix.http.extensions import ATTEMPT, ORIGINAL, bounded
+from resilix.http.extensions import ATTEMPT, ATTEMPTS, ORIGINAL, bounded
+from resilix.http.quiet import calm, lent
 from resilix.http.routes import Route
 from resilix.http.sending import ANSWERED, aread_whole, read_whole
 from resilix.http.until import Until
 
-ATTEMPTS: Final = "resilix.attempts"
-"""The extension of a response that says how many attempts it took."""
 SECONDS: Final = float.__new__
 """Makes an ``Until`` without a frame of Python."""
 
@@ -34,6 +33,8 @@ class SyncTransport(BaseTransport):
 
     def handle_request(self, request: Any) -> Any:
         """Send a request under the policy."""
+        if self._watchful:
+            return self._shells(request, self._route(request))
         # The route, and until when: the attempt, and the whole call.
         route = self._only
         if route is None:
@@ -56,8 +57,7 @@ class SyncTransport(BaseTransport):
         # Whatever has to be looked at is for the shells.
         era, guard, original = route.core.quiet, self._guard, request.extensions
         if (
-            era is None
-            or self._watchful
+            (era is None and (era := calm(route.core)) is None)
             or moment <= now
             or ORIGINAL in original
             or type(request.stream) is not self._byte_stream
@@ -83,12 +83,13 @@ class SyncTransport(BaseTransport):
         place = route.bulkhead
         if place is not None:
             place = place._queue
-            if not place.free:
+            if not place.free and not lent(place):
                 if guard is not None:
                     guard.leave()
                 return self._shells(request, route)
             place.free -= 1
-        response = first = None
+        response: Any = None
+        first: First | None = None
         try:
             self._counters.quiet += 1
             request.extensions = extensions
@@ -99,11 +100,14 @@ class SyncTransport(BaseTransport):
                 if whole:
                     read_whole(response, self._port.library)
                 else:
-                    first = First(era, place, response, None)
+                    first = First(era, place, response, None, streams=True)
         except BaseException as error:
             first = First(era, place, response, error)
         if first is not None:
-            return self._go_on(self._sent(request, route, original, outer, now, timeouts, first), route)
+            call = self._sent(request, route, original, outer, now, timeouts, first)
+            if first.streams:
+                return self._held(call, route, self._port.library.held_stream)
+            return self._go_on(call, route)
         # It went well: give back, count.
         request.extensions = original
         if place is not None:
@@ -167,6 +171,8 @@ class AsyncTransport(BaseTransport):
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request under the policy."""
+        if self._watchful:
+            return await self._shells(request, self._route(request))
         # The route, and until when: the attempt, and the whole call.
         route = self._only
         if route is None:
@@ -189,8 +195,7 @@ class AsyncTransport(BaseTransport):
         # Whatever has to be looked at is for the shells.
         era, guard, original = route.core.quiet, self._guard, request.extensions
         if (
-            era is None
-            or self._watchful
+            (era is None and (era := calm(route.core)) is None)
             or moment <= now
             or ORIGINAL in original
             or type(request.stream) is not self._byte_stream
@@ -216,12 +221,13 @@ class AsyncTransport(BaseTransport):
         place = route.bulkhead
         if place is not None:
             place = place._queue
-            if not place.free:
+            if not place.free and not lent(place):
                 if guard is not None:
                     guard.leave()
                 return await self._shells(request, route)
             place.free -= 1
-        response = first = None
+        response: Any = None
+        first: First | None = None
         try:
             self._counters.quiet += 1
             request.extensions = extensions
@@ -232,11 +238,14 @@ class AsyncTransport(BaseTransport):
                 if whole:
                     await aread_whole(response, self._port.library)
                 else:
-                    first = First(era, place, response, None)
+                    first = First(era, place, response, None, streams=True)
         except BaseException as error:
             first = First(era, place, response, error)
         if first is not None:
-            return await self._go_on(self._sent(request, route, original, outer, now, timeouts, first), route)
+            call = self._sent(request, route, original, outer, now, timeouts, first)
+            if first.streams:
+                return self._held(call, route, self._port.library.async_held_stream)
+            return await self._go_on(call, route)
         # It went well: give back, count.
         request.extensions = original
         if place is not None:
