@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from resilix.attention import GIL
 from resilix.clock import SYSTEM
@@ -19,6 +19,8 @@ from resilix.http.routes import Route
 from resilix.http.source import Source, source_of
 from resilix.policies.weave import WEAVE
 
+TICK: Final = 1e-6
+"""Seconds; a bound below it may be over the moment it begins, and the shells refuse such a call."""
 SDK_TRIES = "x-stainless-retry-count"
 """How often an LLM SDK has tried before; the SDKs of OpenAI, Anthropic and others made with the same generator."""
 
@@ -66,7 +68,8 @@ class BaseTransport:
         self._keyed: Any = routes.keyed  # there is one wherever something is known
         self._attempt_timeout, self._within = conduct.attempt_timeout, conduct.within
         self._shortest = min(conduct.attempt_timeout, conduct.within)
-        self._always_watchful = self._watchful = not (WEAVE.on and GIL and obeys and library.parts_at_hand)
+        may_be_quiet = WEAVE.on and GIL and obeys and library.parts_at_hand
+        self._always_watchful = self._watchful = not may_be_quiet or self._shortest < TICK
         warn_of_retries(self._source, inner)
 
     def _route(self, request: Any) -> Route:

@@ -14,7 +14,7 @@ from resilix.core.deadline import DEADLINE
 from resilix.errors import RejectedError
 from resilix.http.bodies import replayable
 from resilix.http.conduct import Conduct, Counters
-from resilix.http.extensions import AROUND, ATTEMPT, INFINITE, ORIGINAL, bounded, move
+from resilix.http.extensions import AROUND, ATTEMPT, INFINITE, ORIGINAL, bounded, earliest, move
 from resilix.http.idempotency import HEADER, KeyForm, has_key, new_key
 from resilix.http.library import Library
 from resilix.http.retry_after import parse_retry_after
@@ -164,6 +164,8 @@ class Call:
         self.label = label
         self.request = request
         self.original = original
+        if ORIGINAL in original:  # those of an attempt of ours around this call
+            self.limit = earliest(original)
         self.whole = outer is not None and outer.whole
         self.total = total
         self._client_call = outer
@@ -274,7 +276,8 @@ class Call:
     def done(self) -> None:
         """The call is over: leave no trace on the request and in the context."""
         self.request.extensions = self.original
-        self.body = None  # or a response that nobody closes would live until the next garbage collection
+        # A response that nobody closes, or an error and its traceback, would live until the next garbage collection.
+        self.body = self._ruled = None
         if self._token is not None:
             DEADLINE.restore(self._token)
         if self._around is not None:

@@ -41,6 +41,12 @@ def callers(request: Any) -> dict[str, Any]:
     return {**extensions, "timeout": around["timeout"]}
 
 
+def earliest(extensions: dict[str, Any]) -> float:
+    """When the attempt of ours that they are from must be over."""
+    timeouts = extensions.get("timeout") or {}
+    return min((one.moment for one in timeouts.values() if type(one) is Until), default=INFINITE)
+
+
 def _first(extensions: dict[str, Any]) -> dict[str, Any]:
     """The extensions that were there before any of ours."""
     while (before := extensions.get(ORIGINAL)) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from resilix.clock import SYSTEM
 from resilix.http.conduct import Conduct
@@ -13,8 +13,10 @@ from resilix.http.states import Entry, KeyedStates, parts_of
 from resilix.policies.base import Policy
 from resilix.policies.hazards import flatten
 
-Origin: TypeAlias = tuple[str, str, int | None]
-"""Scheme, host and port, as they stand in a URL."""
+Known: TypeAlias = "tuple[str, int | None, Route, Entry[Any]]"
+"""The scheme and the port of an origin, its route, and where its use is noted."""
+UNKNOWN: Final[tuple[Any, ...]] = ("", None, None, None)
+"""What is known of any other host: no URL of a request is without a scheme."""
 
 
 class Route:
@@ -30,11 +32,11 @@ class Route:
         clock: The breaker's clock.
         bulkhead: Its bulkhead, if there is one.
         budget: What its retries are paid from, if there is anything.
-        origin: What it is known by; see :class:`Routes`.
+        host: What it is known by; see :class:`Routes`.
     """
 
     __slots__ = (
-        "ashell", "breaker", "budget", "bulkhead", "clock", "core", "label", "origin", "quiet", "shell",
+        "ashell", "breaker", "budget", "bulkhead", "clock", "core", "host", "label", "quiet", "shell",
     )  # fmt: skip
 
     def __init__(self, label: str, policies: Sequence[Policy[Any]], conduct: Conduct) -> None:
@@ -52,7 +54,7 @@ class Route:
         # These parts of a breaker never change; a bulkhead has a new queue after a fork.
         self.core: Any = NeverQuiet() if found is None else NoBreaker() if self.breaker is None else self.breaker._core
         self.clock: Any = SYSTEM if self.breaker is None else self.breaker._clock
-        self.origin: Origin | None = None
+        self.host: str | None = None
 
 
 class Routes:
@@ -61,16 +63,13 @@ class Routes:
     Args:
         only: The route of every request, where there is no other.
         keyed: Else where they all are; told when one of them is used.
-        known: The routes of origins that were seen lately, each with its entry in ``keyed``; kept by :func:`forget`.
+        known: The origin of each host that was seen last; kept by :func:`forget`.
     """
 
     __slots__ = ("keyed", "known", "only")
 
     def __init__(
-        self,
-        only: Route | None,
-        keyed: KeyedStates[Any] | None = None,
-        known: dict[Origin, tuple[Route, Entry[Any]]] | None = None,
+        self, only: Route | None, keyed: KeyedStates[Any] | None = None, known: dict[str, Known] | None = None
     ) -> None:
         self.only = only
         self.keyed = keyed
@@ -78,19 +77,19 @@ class Routes:
 
     def learn(self, url: Any, key: str, route: Route) -> None:
         """Know the origin of a URL from now on, for as long as the key has its entry."""
-        if not route.quiet or route.origin is not None or self.keyed is None:
+        if not route.quiet or self.keyed is None:
             return
         entry = self.keyed.entry(key)
         if entry is None or entry.state.route is not route:
             return  # further keys share it
         parts = parts_of(url)
-        route.origin = (parts.scheme, parts.host, parts.port)
-        self.known[route.origin] = (route, entry)
+        route.host = parts.host
+        self.known[parts.host] = (parts.scheme, parts.port, route, entry)
         if self.keyed.entry(key) is not entry:
             forget(self.known, route)  # another thread did so meanwhile
 
 
-def forget(known: dict[Origin, tuple[Route, Entry[Any]]], route: Route) -> None:
+def forget(known: dict[str, Known], route: Route) -> None:
     """The key of a route has no entry any more."""
-    if route.origin is not None:
-        known.pop(route.origin, None)
+    if route.host is not None and known.get(route.host, UNKNOWN)[2] is route:
+        known.pop(route.host, None)

@@ -16,9 +16,9 @@ from resilix.core.verdict import refuse_async
 from resilix.http.conduct import Conduct, Counters, OnReject
 from resilix.http.idempotency import KeyForm
 from resilix.http.recipe import NO_OPTIONS, OWNER, BreakerOption, BudgetOption, KeyState, Recipe
-from resilix.http.routes import Origin, Route, Routes, forget
+from resilix.http.routes import Known, Route, Routes, forget
 from resilix.http.rules import Classify
-from resilix.http.states import Entry, KeyedStates, origin_of
+from resilix.http.states import KeyedStates, origin_of
 from resilix.policies.registry import REGISTRY
 
 MOST_KEYS: Final = 1024
@@ -50,7 +50,7 @@ class Standard:
         REGISTRY.count(self)
         self._key_of = None if per is None or per == "origin" else per
         self._state = make(name, "") if per is None else None
-        known: dict[Origin, tuple[Route, Entry[KeyState]]] = {}
+        known: dict[str, Known] = {}
         self._keyed: KeyedStates[KeyState] = KeyedStates(
             lambda key: make(f"{name} {key}", key),
             limit=most_keys,
@@ -215,7 +215,7 @@ def standard(
     return Standard(name, per=per, conduct=conduct, make=recipe.make, retries=attempts, most_keys=most_keys)
 
 
-def _retire(known: dict[Origin, tuple[Route, Entry[KeyState]]], state: KeyState) -> None:
+def _retire(known: dict[str, Known], state: KeyState) -> None:
     """Its names are free again, though the policies live until they are collected."""
     forget(known, state.route)
     for policy in state.own:

@@ -15,7 +15,7 @@ from resilix.http.base import BaseTransport
 from resilix.http.call import CLIENT_CALL, Call, First
 from resilix.http.extensions import ATTEMPT, ATTEMPTS, ORIGINAL, bounded
 from resilix.http.quiet import calm, lent
-from resilix.http.routes import Route
+from resilix.http.routes import UNKNOWN, Route
 from resilix.http.sending import ANSWERED, aread_whole, read_whole
 from resilix.http.until import Until
 
@@ -39,29 +39,27 @@ class SyncTransport(BaseTransport):
         route = self._only
         if route is None:
             origin = request.url._uri_reference
-            known = self._known.get((origin.scheme, origin.host, origin.port))
-            if known is None:
+            scheme, port, route, entry = self._known.get(origin.host, UNKNOWN)
+            if origin.port != port or origin.scheme != scheme:
                 route = self._route(request)
-            else:
-                route, entry = known
-                if entry is not self._keyed.latest:
-                    self._keyed.use(entry)
+            elif entry is not self._keyed.latest:
+                self._keyed.use(entry)
         now = SYSTEM.now()
         outer = CLIENT_CALL.get()
         if outer is not None and outer.source is self._source:
             whole, moment = outer.whole, now + self._attempt_timeout
             if outer.moment < moment:
                 moment = outer.moment
+                if moment <= now:
+                    return self._shells(request, route)
         else:
             whole, moment = False, now + self._shortest
         # Whatever has to be looked at is for the shells.
         era, guard, original = route.core.quiet, self._guard, request.extensions
         if (
             (era is None and (era := calm(route.core)) is None)
-            or moment <= now
             or ORIGINAL in original
             or type(request.stream) is not self._byte_stream
-            or (guard is not None and not guard.enter_free())
         ):
             return self._shells(request, route)
         # What the attempt carries.
@@ -80,6 +78,9 @@ class SyncTransport(BaseTransport):
         extensions[ATTEMPT] = 1
         extensions[ORIGINAL] = original
         extensions["timeout"] = timeouts
+        # Once all of them have let it in, nothing may come between that and the attempt.
+        if guard is not None and not guard.enter_free():
+            return self._shells(request, route)
         place = route.bulkhead
         if place is not None:
             place = place._queue
@@ -177,29 +178,27 @@ class AsyncTransport(BaseTransport):
         route = self._only
         if route is None:
             origin = request.url._uri_reference
-            known = self._known.get((origin.scheme, origin.host, origin.port))
-            if known is None:
+            scheme, port, route, entry = self._known.get(origin.host, UNKNOWN)
+            if origin.port != port or origin.scheme != scheme:
                 route = self._route(request)
-            else:
-                route, entry = known
-                if entry is not self._keyed.latest:
-                    self._keyed.use(entry)
+            elif entry is not self._keyed.latest:
+                self._keyed.use(entry)
         now = SYSTEM.now()
         outer = CLIENT_CALL.get()
         if outer is not None and outer.source is self._source:
             whole, moment = outer.whole, now + self._attempt_timeout
             if outer.moment < moment:
                 moment = outer.moment
+                if moment <= now:
+                    return await self._shells(request, route)
         else:
             whole, moment = False, now + self._shortest
         # Whatever has to be looked at is for the shells.
         era, guard, original = route.core.quiet, self._guard, request.extensions
         if (
             (era is None and (era := calm(route.core)) is None)
-            or moment <= now
             or ORIGINAL in original
             or type(request.stream) is not self._byte_stream
-            or (guard is not None and not guard.enter_free())
         ):
             return await self._shells(request, route)
         # What the attempt carries.
@@ -218,6 +217,9 @@ class AsyncTransport(BaseTransport):
         extensions[ATTEMPT] = 1
         extensions[ORIGINAL] = original
         extensions["timeout"] = timeouts
+        # Once all of them have let it in, nothing may come between that and the attempt.
+        if guard is not None and not guard.enter_free():
+            return await self._shells(request, route)
         place = route.bulkhead
         if place is not None:
             place = place._queue
