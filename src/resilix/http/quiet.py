@@ -10,15 +10,14 @@ sent goes to them as it came, and whatever is not quiet after the head has come 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from resilix.attention import ATTENTION
 from resilix.core.deadline import DEADLINE
-from resilix.core.permits import HELD, PermitQueue
 from resilix.core.verdict import Verdict
-from resilix.core.window import LateCounter
 from resilix.events import HUB
 from resilix.http.call import Call
 from resilix.http.conduct import Conduct
@@ -64,7 +63,22 @@ class _NoEra:
     __slots__ = ("counter",)
 
     def __init__(self) -> None:
-        self.counter = LateCounter()
+        self.counter = _Nowhere()
+
+
+class _Nowhere:
+    """Counts, for nobody.
+
+    Attributes:
+        n: How many.
+        edge: When somebody must look: never.
+    """
+
+    __slots__ = ("edge", "n")
+
+    def __init__(self) -> None:
+        self.n = 0.0
+        self.edge = math.inf
 
 
 class NeverQuiet:
@@ -101,15 +115,6 @@ def usual(policies: Sequence[Any], conduct: Conduct) -> tuple[Retry | None, Any,
 def calm(core: Any) -> Any:
     """The era for a request that may be quiet although something in this process attends to calls."""
     return None if HUB.listeners or DEADLINE.in_force() else core.calm
-
-
-def lent(queue: PermitQueue) -> bool:
-    """The same for a place: if so there is a free one, and it is the caller's next step to take it."""
-    if HUB.listeners or HELD.used or DEADLINE.in_force() or not queue.kept:
-        return False
-    queue.kept -= 1
-    queue.free += 1
-    return True
 
 
 def hold_body(call: Call, route: Route, make: Callable[..., Any]) -> Any:

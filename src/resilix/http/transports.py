@@ -14,7 +14,7 @@ from resilix.errors import RejectedError
 from resilix.http.base import BaseTransport
 from resilix.http.call import CLIENT_CALL, Call, First
 from resilix.http.extensions import ATTEMPT, ATTEMPTS, ORIGINAL, bounded
-from resilix.http.quiet import calm, lent
+from resilix.http.quiet import calm
 from resilix.http.routes import UNKNOWN, Route
 from resilix.http.sending import ANSWERED, aread_whole, read_whole
 from resilix.http.until import Until
@@ -84,11 +84,12 @@ class SyncTransport(BaseTransport):
         place = route.bulkhead
         if place is not None:
             place = place._queue
-            if not place.free and not lent(place):
+            free = place.free
+            if not free and not (free := route.bulkhead._lend()):
                 if guard is not None:
                     guard.leave()
                 return self._shells(request, route)
-            place.free -= 1
+            place.free = free - 1
         response: Any = None
         first: First | None = None
         try:
@@ -223,11 +224,12 @@ class AsyncTransport(BaseTransport):
         place = route.bulkhead
         if place is not None:
             place = place._queue
-            if not place.free and not lent(place):
+            free = place.free
+            if not free and not (free := route.bulkhead._lend()):
                 if guard is not None:
                     guard.leave()
                 return await self._shells(request, route)
-            place.free -= 1
+            place.free = free - 1
         response: Any = None
         first: First | None = None
         try:
