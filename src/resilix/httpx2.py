@@ -20,7 +20,7 @@ except ImportError as missing:  # pragma: no cover - tested in an interpreter of
     raise ImportError("resilix.httpx2 needs httpx2: pip install 'resilix-toolkit[httpx2]'") from missing
 
 from resilix import errors
-from resilix.http import clients, transports
+from resilix.http import base, clients, transports
 from resilix.http.library import Library
 from resilix.http.recipe import KeyState
 from resilix.http.rules import Exchange, Failure, Ruling, classify
@@ -116,7 +116,7 @@ class Client(clients.ClientPolicies, httpx2.Client):
         ConfigurationError: As :class:`Transport`.
     """
 
-    TRANSPORT: ClassVar[type[transports.BaseTransport]] = Transport
+    TRANSPORT: ClassVar[type[base.BaseTransport]] = Transport
 
     if TYPE_CHECKING:
 
@@ -134,7 +134,7 @@ class AsyncClient(clients.AsyncClientPolicies, httpx2.AsyncClient):
             await client.get("https://quotes.example.com/ACME")
     """
 
-    TRANSPORT: ClassVar[type[transports.BaseTransport]] = AsyncTransport
+    TRANSPORT: ClassVar[type[base.BaseTransport]] = AsyncTransport
 
     if TYPE_CHECKING:
 

@@ -31,9 +31,14 @@ class DeadlineState:
         self.used = True
         ATTENTION.ask("deadlines", lambda: self.used)
 
-    def narrow(self, moment: float) -> Token[float]:
-        """Set the deadline, unless an earlier one holds already."""
-        if not self.used:
+    def narrow(self, moment: float, *, tell: bool = True) -> Token[float]:
+        """Set the deadline, unless an earlier one holds already.
+
+        Args:
+            moment: The deadline.
+            tell: The rest of the process has to look from now on. Otherwise only who looks in any case will see it.
+        """
+        if tell and not self.used:
             self.use()
         return self._moment.set(min(moment, self._moment.get()))
 

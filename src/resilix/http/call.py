@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from resilix.attention import GIL
 from resilix.clock import SYSTEM
 from resilix.core.deadline import DEADLINE
 from resilix.errors import RejectedError
 from resilix.http.bodies import replayable
 from resilix.http.conduct import Conduct, Counters
+from resilix.http.extensions import AROUND, ATTEMPT, INFINITE, ORIGINAL, bounded, earliest, move
 from resilix.http.idempotency import HEADER, KeyForm, has_key, new_key
 from resilix.http.library import Library
 from resilix.http.retry_after import parse_retry_after
 from resilix.http.rules import IDEMPOTENT_METHODS, Exchange, Failure, Ruling, ask, failure_of
 from resilix.http.streams import Body
-from resilix.http.until import Until
 from resilix.policies.time_left import refuse_deadline
 
 if TYPE_CHECKING:
     from resilix.http.pool import PoolGuard
 
-ORIGINAL = "resilix.original"
-"""The extension that keeps the caller's extensions while an attempt is under way."""
-INFINITE = math.inf
 
-
-@dataclass(slots=True, kw_only=True)
 class ClientCall:
     """One call of a client of ours, which may take several requests (redirects, auth).
 
@@ -42,10 +36,13 @@ class ClientCall:
         key: The idempotency key of the call, once it has one.
     """
 
-    source: object
-    whole: bool
-    moment: float
-    key: str | None = None
+    __slots__ = ("key", "moment", "source", "whole")
+
+    def __init__(self, source: object, whole: bool, moment: float) -> None:
+        self.source = source
+        self.whole = whole
+        self.moment = moment
+        self.key: str | None = None
 
 
 CLIENT_CALL: ContextVar[ClientCall | None] = ContextVar("resilix_client_call", default=None)
@@ -69,6 +66,51 @@ class Port:
     obeys: bool
 
 
+class First:
+    """The first attempt of a call that was made on the quiet path, for the shells, which take it from there.
+
+    Each shell takes out what is its own: so whatever is left when all are done was never taken, and is given back.
+
+    Attributes:
+        era: What the breaker was asked for, if there is one.
+        place: What the bulkhead was asked for, if there is one.
+        response: The answer, if there is one.
+        error: What ended the attempt, if something did.
+        streams: The answer is a good one, and its body is for the caller to read.
+    """
+
+    __slots__ = ("era", "error", "place", "response", "streams")
+
+    def __init__(
+        self, era: Any, place: Any, response: Any, error: BaseException | None, *, streams: bool = False
+    ) -> None:
+        self.era = era
+        self.place = place
+        self.response = response
+        self.error = error
+        self.streams = streams
+
+    def take_era(self) -> Any:
+        """What the breaker's shell would have begun with."""
+        era, self.era = self.era, None
+        return era
+
+    def take_place(self) -> Any:
+        """What the bulkhead's shell would have begun with."""
+        place, self.place = self.place, None
+        return place
+
+    def outcome(self) -> Any:
+        """Return or raise what the attempt ended with."""
+        error, self.error = self.error, None
+        if error is None:
+            return self.response
+        try:
+            raise error
+        finally:
+            del error  # its traceback holds this frame
+
+
 class Call:
     """What the attempts of one request share.
 
@@ -88,6 +130,7 @@ class Call:
         whole: Whether the body is read within the attempt.
         replayable: Whether the body can be sent again; known before the first attempt.
         body: The body of the last answer, while it is open.
+        first: The first attempt, where it was made already and waits for the shells.
     """
 
     # Class attributes rather than slots: most calls never change most of them.
@@ -97,28 +140,35 @@ class Call:
     moment = INFINITE
     timeouts: dict[str, Any] | None = None
     body: Body | None = None
+    first: First | None = None
     _idempotent: bool | None = None
     _ruled: tuple[object, Ruling] | None = None
     _key: str | None = None
     _token: Token[float] | None = None
+    _around: Token[dict[str, Any] | None] | None = None
 
     def __init__(
-        self, port: Port, conduct: Conduct, counters: Counters, label: str, request: Any, outer: ClientCall | None
+        self,
+        port: Port,
+        conduct: Conduct,
+        counters: Counters,
+        label: str,
+        request: Any,
+        original: dict[str, Any],
+        outer: ClientCall | None,
+        total: float,
     ) -> None:
         self.port = port
         self.conduct = conduct
         self.counters = counters
         self.label = label
         self.request = request
-        # Of a request that is being sent by somebody else at the same time, its own ones are inside.
-        self.original = request.extensions.get(ORIGINAL, request.extensions)
+        self.original = original
+        if ORIGINAL in original:  # those of an attempt of ours around this call
+            self.limit = earliest(original)
+        self.whole = outer is not None and outer.whole
+        self.total = total
         self._client_call = outer
-        if outer is not None:
-            self.whole = outer.whole
-            self.total = outer.moment
-        else:
-            self.whole = False
-            self.total = INFINITE if conduct.within == INFINITE else SYSTEM.now() + conduct.within
         self.replayable = type(request.stream) is port.library.byte_stream or replayable(request)
         if conduct.idempotency_key is not None:
             self._key = self._own_key(conduct.idempotency_key)
@@ -153,16 +203,15 @@ class Call:
         if left <= 0:
             refuse_deadline("http", self.label)
         self.attempts += 1
-        if GIL:
-            self.counters.attempts += 1
-        else:
-            self.counters.count("attempts")
+        self.counters.attempt()
         original = self.original
-        extensions: dict[str, Any] = {**original, "resilix.attempt": self.attempts, ORIGINAL: original}
+        extensions: dict[str, Any] = {**original, ATTEMPT: self.attempts, ORIGINAL: original}
         if left < INFINITE or self.port.obeys:
-            self.timeouts = extensions["timeout"] = _bounded(
+            self.timeouts = extensions["timeout"] = bounded(
                 extensions.get("timeout"), left, moment, obeys=self.port.obeys
             )
+            if not self.port.obeys:
+                self._enclose(extensions)
         request = self.request
         if self._key is not None or conduct.attempt_header is not None or conduct.deadline_header is not None:
             request = _with_headers(request)
@@ -187,12 +236,15 @@ class Call:
         self.move(moment)
         return moment
 
+    def _enclose(self, extensions: dict[str, Any]) -> None:
+        """Have transports of ours inside start from these; one that obeys the moment itself has none inside."""
+        before = AROUND.set(extensions)
+        if self._around is None:
+            self._around = before
+
     def move(self, moment: float) -> None:
         """Have everything the attempt still does be over at another moment."""
-        if self.timeouts is not None:
-            for until in self.timeouts.values():
-                if until is not None:
-                    until.moment = moment
+        move(self.timeouts, moment)
 
     def too_late(self) -> Exception:
         """The library's own error for what did not end in time."""
@@ -212,17 +264,25 @@ class Call:
         self.total = min(self.total, moment)
         return partial(DEADLINE.restore, DEADLINE.narrow(moment))
 
-    def narrow(self) -> None:
-        """Have the policies around the attempts obey the total deadline; undone by :meth:`done`."""
+    def narrow(self, *, tell: bool = True) -> None:
+        """Have the policies around the attempts obey the total deadline; undone by :meth:`done`.
+
+        Args:
+            tell: Also those that look for a deadline only where the process has ever used one.
+        """
         if self._token is None and self.total < INFINITE:
-            self._token = DEADLINE.narrow(self.total)
+            self._token = DEADLINE.narrow(self.total, tell=tell)
 
     def done(self) -> None:
         """The call is over: leave no trace on the request and in the context."""
         self.request.extensions = self.original
-        self.body = None  # or a response that nobody closes would live until the next garbage collection
+        # A response that nobody closes, or an error and its traceback, would live until the next garbage collection.
+        self.body = self._ruled = None
         if self._token is not None:
             DEADLINE.restore(self._token)
+        if self._around is not None:
+            with suppress(ValueError):  # collected in another context, as in DEADLINE.restore
+                AROUND.reset(self._around)
 
     # -- what an outcome means -----------------------------------------------------------------------------
 
@@ -288,35 +348,6 @@ def _with_headers(request: Any) -> Any:
     copied.__dict__.update(request.__dict__)
     copied.headers = request.headers.copy()
     return copied
-
-
-def _bounded(timeouts: Any, left: float, moment: float, *, obeys: bool) -> dict[str, Any]:
-    """The phase timeouts of an attempt: the caller's own where they are shorter, all of them aware of the moment.
-
-    The pause between two chunks of a body is not bounded by the attempt, which ends with the head.
-    """
-    own = timeouts.get("connect") if timeouts else None
-    if own is not None and own <= left and own == timeouts.get("read") == timeouts.get("write") == timeouts.get("pool"):
-        same = Until(own, moment)
-        return {"connect": same, "read": same, "write": same, "pool": same}
-    if not timeouts:
-        phase = None if left == INFINITE else Until(left, moment)
-        pause = Until(INFINITE, moment) if obeys or phase is None else phase
-        return {"connect": phase, "read": pause, "write": phase, "pool": phase}
-    made: dict[float, Until | None] = {INFINITE: None}
-    bounded: dict[str, Any] = {}
-    for phase_name, seconds in timeouts.items():
-        if seconds is None:
-            seconds = INFINITE
-        if left < seconds and (phase_name != "read" or not obeys):
-            seconds = left
-        if seconds in made:
-            bounded[phase_name] = made[seconds]
-        else:
-            bounded[phase_name] = made[seconds] = Until(seconds, moment)
-    if bounded.get("read") is None:
-        bounded["read"] = Until(INFINITE, moment)
-    return bounded
 
 
 def _asked_wait(response: Any) -> float | None:

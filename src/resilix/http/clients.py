@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 
 from resilix.clock import SYSTEM
 from resilix.errors import ConfigurationError, ResilixWarning
-from resilix.http.call import CLIENT_CALL, INFINITE, ClientCall
+from resilix.http.base import BaseTransport
+from resilix.http.call import CLIENT_CALL, ClientCall
+from resilix.http.extensions import INFINITE
 from resilix.http.library import Library
 from resilix.http.source import Source, source_of
-from resilix.http.transports import BaseTransport
 
 DRESSED = "_resilix_source"
 """Where a client keeps its policies."""
@@ -23,7 +24,7 @@ def begin_call(client: Any, *, whole: bool) -> Token[ClientCall | None]:
     source: Source = getattr(client, DRESSED)
     within = source.conduct.within
     moment = INFINITE if within == INFINITE else SYSTEM.now() + within
-    return CLIENT_CALL.set(ClientCall(source=source, whole=whole, moment=moment))
+    return CLIENT_CALL.set(ClientCall(source, whole, moment))
 
 
 def end_call(token: Token[ClientCall | None]) -> None:
@@ -67,6 +68,7 @@ class ClientPolicies:
         """Send a request; redirects and auth round trips included, it is one call with one deadline."""
         token = begin_call(self, whole=not stream)
         try:
+            # The class beside this one, the library's own, has it.
             return super().send(request, stream=stream, **kwargs)  # type: ignore[misc]
         finally:
             end_call(token)
@@ -86,6 +88,7 @@ class AsyncClientPolicies:
         """Send a request; redirects and auth round trips included, it is one call with one deadline."""
         token = begin_call(self, whole=not stream)
         try:
+            # The class beside this one, the library's own, has it.
             return await super().send(request, stream=stream, **kwargs)  # type: ignore[misc]
         finally:
             end_call(token)

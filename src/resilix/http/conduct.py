@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from resilix.attention import GIL
 from resilix.http.idempotency import KeyForm
 from resilix.http.rules import Classify
 
@@ -46,20 +47,51 @@ class Counters:
     """What happened so far, as plain integers; exact across threads.
 
     Attributes:
-        calls: Requests that came in, redirects and auth round trips one each.
-        attempts: Requests handed to the inner transport.
+        quiet: Requests that were handed to the inner transport at once, on the quiet path: each a call and an attempt.
         rejected: Calls refused by a policy of ours without an attempt being made by that refusal.
     """
 
-    __slots__ = ("_lock", "attempts", "calls", "rejected")
+    __slots__ = ("_attempts", "_calls", "_lock", "quiet", "rejected")
 
     def __init__(self) -> None:
-        self.calls = 0
-        self.attempts = 0
+        self.quiet = 0
         self.rejected = 0
+        self._calls = 0
+        self._attempts = 0
         self._lock = threading.Lock()
 
-    def count(self, name: Literal["calls", "attempts", "rejected"]) -> None:
-        """One more, where there is no GIL; with one, ``+= 1`` cannot be torn and needs no lock."""
-        with self._lock:
-            setattr(self, name, getattr(self, name) + 1)
+    @property
+    def calls(self) -> int:
+        """Requests that came in, redirects and auth round trips one each."""
+        return self.quiet + self._calls
+
+    @property
+    def attempts(self) -> int:
+        """Requests handed to the inner transport."""
+        return self.quiet + self._attempts
+
+    # With a GIL ``+= 1`` cannot be torn and needs no lock.
+
+    def call(self) -> None:
+        """One more came in."""
+        if GIL:
+            self._calls += 1
+        else:
+            with self._lock:
+                self._calls += 1
+
+    def attempt(self) -> None:
+        """One more is handed on."""
+        if GIL:
+            self._attempts += 1
+        else:
+            with self._lock:
+                self._attempts += 1
+
+    def reject(self) -> None:
+        """One more was refused."""
+        if GIL:
+            self.rejected += 1
+        else:
+            with self._lock:
+                self.rejected += 1

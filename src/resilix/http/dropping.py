@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from resilix.clock import SYSTEM
-from resilix.http.call import INFINITE, Call
+from resilix.http.call import Call
+from resilix.http.extensions import INFINITE
 from resilix.runtime import RUNTIME, Expiry, in_trio
 
 MOST_BYTES = 65536

@@ -24,11 +24,13 @@ class Library:
         held_stream: The class of a sync body that somebody waits for the end of.
         async_held_stream: The same, async.
         read_stream: The class of a body that has been read already.
+        parts_at_hand: Whether a URL keeps its parts where the quiet path looks for them.
         in_memory: Sync transports that do no I/O of their own, so no time limit can or need be held inside them.
     """
 
     __slots__ = (
-        "async_held_stream", "byte_stream", "held_stream", "in_memory", "module", "name", "read_stream", "refusals",
+        "async_held_stream", "byte_stream", "held_stream", "in_memory", "module", "name", "parts_at_hand",
+        "read_stream", "refusals",
     )  # fmt: skip
 
     def __init__(self, module: ModuleType, refusals: Mapping[type[RejectedError], type[RejectedError]]) -> None:
@@ -42,6 +44,7 @@ class Library:
         self.held_stream: Any = type("HeldStream", (HeldStream, sync_base), {"__slots__": ()})
         self.async_held_stream: Any = type("AsyncHeldStream", (AsyncHeldStream, async_base), {"__slots__": ()})
         self.read_stream: Any = type("ReadStream", (ReadStream, AsyncReadStream, sync_base, async_base), {})
+        self.parts_at_hand = hasattr(module.URL("http://resilix.invalid"), "_uri_reference")
         self.in_memory: tuple[type, ...] = (module.MockTransport, module.WSGITransport)
 
     def refused(self, error: RejectedError, request: Any) -> RejectedError:

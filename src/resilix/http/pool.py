@@ -114,6 +114,18 @@ class PoolGuard:
         """Places nobody has; ``None`` without a bound."""
         return None if self._queue is None else self._queue.idle
 
+    def enter_free(self) -> bool:
+        """Take a place that is free now, if nothing else has to be done; whoever gets none calls :meth:`enter`."""
+        if self._doubt_ends:
+            return False
+        queue = self._queue
+        if queue is None:
+            return True
+        if queue.free:
+            queue.free -= 1
+            return True
+        return False
+
     def enter(self, seconds: float | None = None) -> None:
         """Take a place, waiting for one if need be.
 

@@ -14,8 +14,7 @@ from resilix.core.options import refuse
 from resilix.core.settings import read_settings
 from resilix.core.verdict import refuse_async
 from resilix.http.conduct import Conduct
-from resilix.http.shells import shells_of
-from resilix.http.source import Route
+from resilix.http.routes import Route
 from resilix.policies.base import Policy
 from resilix.policies.breaker import CircuitBreaker
 from resilix.policies.budget import RetryBudget
@@ -140,7 +139,7 @@ class Recipe:
         if self.attempts > 1:
             policies.append(self._retry(budget))
         policies += [one for one in (breaker, bulkhead) if one is not None]
-        route = Route(name, *shells_of(policies, self.conduct, name))
+        route = Route(name, policies, self.conduct)
         made = ((breaker, isinstance(self.breaker, Mapping)), (bulkhead, True), (budget, budget is not self.budget))
         own = tuple(one for one, is_own in made if one is not None and is_own)
         return KeyState(key, breaker, bulkhead, budget, tuple(policies), route, own)

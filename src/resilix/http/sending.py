@@ -10,7 +10,9 @@ from functools import partial
 from typing import Any
 
 from resilix.clock import SYSTEM
-from resilix.http.call import INFINITE, Call
+from resilix.http.call import Call
+from resilix.http.extensions import INFINITE
+from resilix.http.library import Library
 from resilix.http.pool import PoolGuard
 from resilix.runtime import RUNTIME, Expiry, in_trio
 
@@ -20,16 +22,22 @@ ANSWERED = 400
 
 def send(call: Call) -> Any:
     """Make one attempt, sync."""
-    request, port = call.prepared(), call.port
-    guard = port.guard
-    if guard is not None:
-        guard.enter(_pool_wait(request))
+    first, port = call.first, call.port
+    guard, request = port.guard, None
+    if first is None:
+        request = call.prepared()
+        if guard is not None:
+            guard.enter(_pool_wait(request))
     response: Any = None
     try:
-        response = port.inner.handle_request(request)
+        if first is None:
+            response = port.inner.handle_request(request)
+        else:
+            call.first, response = None, first.response
+            first.outcome()
         if not response.is_closed:
             if not call.whole or response.status_code >= ANSWERED:
-                return _held(call, response, port.library.held_stream)
+                return hold(call, response, port.library.held_stream)
             _read_whole(call, response)
     except BaseException:
         if guard is not None:
@@ -43,19 +51,24 @@ def send(call: Call) -> Any:
 
 async def asend(call: Call) -> Any:
     """Make one attempt, async."""
-    request, port = call.prepared(), call.port
-    guard = port.guard
-    if guard is not None:
-        await guard.aenter(_pool_wait(request))
+    first, port = call.first, call.port
+    guard, request = port.guard, None
+    if first is None:
+        request = call.prepared()
+        if guard is not None:
+            await guard.aenter(_pool_wait(request))
     response: Any = None
     try:
-        if port.obeys or call.left == INFINITE:
+        if first is not None:
+            call.first, response = None, first.response
+            first.outcome()
+        elif port.obeys or call.left == INFINITE:
             response = await port.inner.handle_async_request(request)
         else:
             response = await _within(call, port.inner.handle_async_request, request)
         if not response.is_closed:
             if not call.whole or response.status_code >= ANSWERED:
-                return _held(call, response, port.library.async_held_stream)
+                return hold(call, response, port.library.async_held_stream)
             await _aread_whole(call, response)
     except BaseException:
         if guard is not None:
@@ -72,7 +85,7 @@ def _pool_wait(request: Any) -> float | None:
     return seconds
 
 
-def _held(call: Call, response: Any, make: Callable[..., Any]) -> Any:
+def hold(call: Call, response: Any, make: Callable[..., Any]) -> Any:
     """Put our stream in front of the body, so that we see its end."""
     inner, guard = response.stream, call.port.guard
     moment = call.head_arrived()
@@ -112,26 +125,43 @@ async def _within(call: Call, work: Callable[[Any], Any], argument: Any) -> Any:
 
 
 def _read_whole(call: Call, response: Any) -> None:
+    if call.port.obeys:
+        read_whole(response, call.port.library)
+        return
     chunks: list[bytes] = []
     try:
         for chunk in response.stream:
             chunks.append(chunk)
-            _check(call)
+            if SYSTEM.now() >= call.moment:
+                raise call.too_late()
     finally:
         response.stream.close()
     response.stream = call.port.library.read_stream(chunks)
 
 
+def read_whole(response: Any, library: Library) -> None:
+    """Read the body of a response from a transport that bounds that itself."""
+    try:
+        chunks = list(response.stream)
+    finally:
+        response.stream.close()
+    response.stream = library.read_stream(chunks)
+
+
 async def _aread_whole(call: Call, response: Any) -> None:
+    if call.port.obeys:
+        await aread_whole(response, call.port.library)
+        return
     chunks: list[bytes] = []
 
     async def read(stream: Any) -> None:
         async for chunk in stream:
             chunks.append(chunk)
-            _check(call)
+            if SYSTEM.now() >= call.moment:
+                raise call.too_late()
 
     try:
-        if call.port.obeys or call.left == INFINITE:
+        if call.left == INFINITE:
             await read(response.stream)
         else:
             await _within(call, read, response.stream)
@@ -140,6 +170,10 @@ async def _aread_whole(call: Call, response: Any) -> None:
     response.stream = call.port.library.read_stream(chunks)
 
 
-def _check(call: Call) -> None:
-    if not call.port.obeys and SYSTEM.now() >= call.moment:
-        raise call.too_late()
+async def aread_whole(response: Any, library: Library) -> None:
+    """The same, async."""
+    try:
+        chunks = [chunk async for chunk in response.stream]
+    finally:
+        await response.stream.aclose()
+    response.stream = library.read_stream(chunks)

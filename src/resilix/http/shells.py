@@ -1,4 +1,5 @@
 # pyright: reportPrivateUsage=false
+# _begin and _end, _bind and _judge of our own policies are the seams that this module was given.
 """Policies around HTTP: as they are everywhere, but the permits of a breaker or a bulkhead last as long as the body.
 
 A breaker settles at the head when the answer is a failure or counts as nothing; a good answer settles when its body
@@ -97,7 +98,7 @@ def _narrowed_async(fn: AsyncShell) -> AsyncShell:
 
 def _breaker(breaker: CircuitBreaker, fn: Shell, *, quick: bool) -> Shell:
     def held(call: Call) -> Any:
-        proof = breaker._begin()
+        proof = breaker._begin() if call.first is None else call.first.take_era()
         try:
             response = fn(call)
         except BaseException as error:
@@ -114,7 +115,7 @@ def _breaker(breaker: CircuitBreaker, fn: Shell, *, quick: bool) -> Shell:
 
 def _breaker_async(breaker: CircuitBreaker, fn: AsyncShell, *, quick: bool) -> AsyncShell:
     async def held(call: Call) -> Any:
-        proof = breaker._begin()
+        proof = breaker._begin() if call.first is None else call.first.take_era()
         try:
             response = await fn(call)
         except BaseException as error:
@@ -136,14 +137,15 @@ def _conclude(breaker: CircuitBreaker, call: Call, proof: Any, error: BaseExcept
     try:
         verdict = _verdict(breaker, call, error, response)
         if verdict is Verdict.SUCCESS and body is not None:
-            body.add(partial(_body_ended, breaker, call, proof))
+            body.add(partial(body_ended, breaker, call, proof))
             pending = True
     finally:
         if not pending:
             breaker._end(proof, verdict)
 
 
-def _body_ended(breaker: CircuitBreaker, call: Call, proof: Any, error: BaseException | None) -> None:
+def body_ended(breaker: CircuitBreaker, call: Call, proof: Any, error: BaseException | None) -> None:
+    """Tell the breaker how a good answer ended."""
     verdict = Verdict.IGNORED
     try:
         verdict = Verdict.SUCCESS if error is None else _verdict(breaker, call, error, None)
@@ -175,15 +177,15 @@ def _bulkhead(bulkhead: Bulkhead, fn: Shell, label: str) -> Shell:
     waits = bulkhead.max_wait > 0
 
     def placed(call: Call) -> Any:
-        if waits:
-            call.narrow()
-        proof = bulkhead._begin(label)
+        if waits and call.first is None:
+            call.narrow(tell=False)
+        proof = bulkhead._begin(label) if call.first is None else call.first.take_place()
         try:
             response = fn(call)
         except BaseException:
             bulkhead._end(proof)
             raise
-        _leave_place(bulkhead, call, proof)
+        leave_place(bulkhead, call, proof)
         return response
 
     return placed
@@ -193,21 +195,22 @@ def _bulkhead_async(bulkhead: Bulkhead, fn: AsyncShell, label: str) -> AsyncShel
     waits = bulkhead.max_wait > 0
 
     async def placed(call: Call) -> Any:
-        if waits:
-            call.narrow()
-        proof = await bulkhead._abegin(label)
+        if waits and call.first is None:
+            call.narrow(tell=False)
+        proof = await bulkhead._abegin(label) if call.first is None else call.first.take_place()
         try:
             response = await fn(call)
         except BaseException:
             bulkhead._end(proof)
             raise
-        _leave_place(bulkhead, call, proof)
+        leave_place(bulkhead, call, proof)
         return response
 
     return placed
 
 
-def _leave_place(bulkhead: Bulkhead, call: Call, proof: Any) -> None:
+def leave_place(bulkhead: Bulkhead, call: Call, proof: Any) -> None:
+    """Give a place back when the body is over."""
     if call.body is None:
         bulkhead._end(proof)
     else:
@@ -262,7 +265,7 @@ class HttpOutcomes:
     def ruled(self, args: tuple[Any, ...], error: Exception | None, result: Any, answer: Answer) -> Answer:
         """Never resend what could do harm; wait as long as the server asks, or not at all."""
         call: Call = args[0]
-        call.narrow()
+        call.narrow(tell=False)
         if not answer.wanted or not call.replayable:
             return NO
         ruling = call.ruling(error, result)

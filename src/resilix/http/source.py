@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from resilix.core.options import refuse
 from resilix.errors import ConfigurationError
 from resilix.http.conduct import Conduct, Counters
-from resilix.http.shells import AsyncShell, Shell, shells_of
+from resilix.http.routes import Route, Routes
 from resilix.policies.base import Policy
 from resilix.policies.hazards import flatten, kind_of
 
 LABEL = "http"
 """What events call the requests of policies that have no name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """The policies of one key, ready to run.
-
-    Attributes:
-        label: What events call its calls.
-        shell: The sync pipeline.
-        ashell: The async pipeline.
-    """
-
-    label: str
-    shell: Shell
-    ashell: AsyncShell
 
 
 class Source(Protocol):
@@ -38,11 +22,13 @@ class Source(Protocol):
         conduct: How the transport behaves besides the policies.
         counters: What happened so far.
         retries: The most attempts of one call; 1 without a retry.
+        routes: Where the quiet path of a request is looked for first.
     """
 
     conduct: Conduct
     counters: Counters
     retries: float
+    routes: Routes
 
     def route(self, request: Any) -> Route:
         """The policies of a request."""
@@ -62,7 +48,8 @@ class PlainSource:
             if kind_of(one) == "retry":
                 self.retries *= one.plan.attempts
         label = getattr(policy, "name", None) if kind_of(policy) == "pipeline" else None
-        self._route = Route(label or LABEL, *shells_of(flat, self.conduct, label or LABEL))
+        self._route = Route(label or LABEL, flat, self.conduct)
+        self.routes = Routes(self._route)
 
     def __repr__(self) -> str:
         return repr(self.policy)

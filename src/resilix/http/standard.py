@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 from tenacity.wait import wait_base
@@ -15,8 +16,8 @@ from resilix.core.verdict import refuse_async
 from resilix.http.conduct import Conduct, Counters, OnReject
 from resilix.http.idempotency import KeyForm
 from resilix.http.recipe import NO_OPTIONS, OWNER, BreakerOption, BudgetOption, KeyState, Recipe
+from resilix.http.routes import Known, Route, Routes, forget
 from resilix.http.rules import Classify
-from resilix.http.source import Route
 from resilix.http.states import KeyedStates, origin_of
 from resilix.policies.registry import REGISTRY
 
@@ -47,21 +48,30 @@ class Standard:
         self.counters = Counters()
         self.retries: float = retries
         REGISTRY.count(self)
-        self._key_of = _key_function(per)
-        self._make = make
-        self._only = make(name, "") if per is None else None
-        self._states: KeyedStates[KeyState] = KeyedStates(
-            lambda key: make(f"{name} {key}", key), limit=most_keys, busy=lambda state: state.busy, evicted=_retire
+        self._key_of = None if per is None or per == "origin" else per
+        self._state = make(name, "") if per is None else None
+        known: dict[str, Known] = {}
+        self._keyed: KeyedStates[KeyState] = KeyedStates(
+            lambda key: make(f"{name} {key}", key),
+            limit=most_keys,
+            busy=lambda state: state.busy,
+            evicted=partial(_retire, known),
         )
+        self.routes = Routes(None if self._state is None else self._state.route, self._keyed, known)
 
     def __repr__(self) -> str:
         return f"standard({self.name!r})"
 
     def route(self, request: Any) -> Route:
         """The policies of a request."""
-        if self._only is not None:
-            return self._only.route
-        return self._states.get(self._key_of(request)).route
+        if self._state is not None:
+            return self._state.route
+        if self._key_of is not None:
+            return self._keyed.get(self._key_of(request)).route
+        key = origin_of(request.url)
+        route = self._keyed.get(key).route
+        self.routes.learn(request.url, key, route)
+        return route
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -87,15 +97,9 @@ class Standard:
 
             policy.states()["https://api.example.com"].breaker.snapshot()
         """
-        if self._only is not None:
-            return {"": self._only}
-        return dict(self._states)
-
-
-def _key_function(per: Per) -> Callable[[Any], str]:
-    if per is None or per == "origin":
-        return lambda request: origin_of(request.url)
-    return per
+        if self._state is not None:
+            return {"": self._state}
+        return dict(self._keyed)
 
 
 @checked(OWNER, 'standard("quotes")', method=False)
@@ -211,8 +215,9 @@ def standard(
     return Standard(name, per=per, conduct=conduct, make=recipe.make, retries=attempts, most_keys=most_keys)
 
 
-def _retire(state: KeyState) -> None:
+def _retire(known: dict[str, Known], state: KeyState) -> None:
     """Its names are free again, though the policies live until they are collected."""
+    forget(known, state.route)
     for policy in state.own:
         REGISTRY.retire(policy)
 

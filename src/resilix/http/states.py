@@ -26,7 +26,14 @@ PATIENCE: Final = 1.0
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
-class _Entry(Generic[S]):
+class Entry(Generic[S]):
+    """A state and when it was used last.
+
+    Attributes:
+        state: The state.
+        used: Grows with each use.
+    """
+
     __slots__ = ("state", "used")
 
     def __init__(self, state: S, used: int) -> None:
@@ -60,6 +67,9 @@ class KeyedStates(Generic[S]):
         busy: Says whether a state must not be forgotten now; never called under the lock.
         evicted: Told of each state that was forgotten; never called under the lock.
         overflow: The key of the state that all others share when nothing can be forgotten.
+
+    Attributes:
+        latest: The entry that was used last: it need not be noted when it is used again.
     """
 
     def __init__(
@@ -76,11 +86,12 @@ class KeyedStates(Generic[S]):
         self._busy = busy
         self._evicted = evicted
         self._overflow = overflow
-        self._entries: dict[str, _Entry[S]] = {}
-        self._shared: _Entry[S] | None = None
+        self._entries: dict[str, Entry[S]] = {}
+        self._shared: Entry[S] | None = None
         self._making: dict[str, _Making] = {}
         self._misses_unseen = 0
         self._clock = itertools.count()
+        self.latest: Entry[S] | None = None
         self._lock = threading.Lock()
         _ALIVE.add(self)
 
@@ -106,8 +117,17 @@ class KeyedStates(Generic[S]):
             entry = None
         if entry is None:
             return self._missing(key)
-        entry.used = next(self._clock)
+        self.use(entry)
         return entry.state
+
+    def use(self, entry: Entry[S]) -> None:
+        """Note that an entry was used just now."""
+        entry.used = next(self._clock)
+        self.latest = entry
+
+    def entry(self, key: str) -> Entry[S] | None:
+        """The entry of a key, if it has one of its own; that is no use of it."""
+        return self._entries.get(key)
 
     # -- a key that is not there -----------------------------------------------------------------------------
 
@@ -129,7 +149,7 @@ class KeyedStates(Generic[S]):
                     if room:
                         mine = self._making[key] = _Making()
             if entry is not None:
-                entry.used = next(self._clock)
+                self.use(entry)
                 return entry.state
             if other is not None and (other.maker == threading.get_ident() or not other.done.wait(PATIENCE)):
                 # A signal handler, a function that asks for its own key, or two threads that wait for each other.
@@ -139,7 +159,7 @@ class KeyedStates(Generic[S]):
             if other is None and not self._make_room():
                 key = self._overflow
 
-    def _found(self, key: str) -> _Entry[S] | None:
+    def _found(self, key: str) -> Entry[S] | None:
         return self._shared if key == self._overflow else self._entries.get(key)
 
     def _made(self, key: str, mine: _Making | None) -> S:
@@ -160,7 +180,8 @@ class KeyedStates(Generic[S]):
         with self._lock:
             entry = self._found(key)
             if entry is None:
-                entry = _Entry(made, next(self._clock))
+                entry = Entry(made, 0)
+                self.use(entry)
                 if key == self._overflow:
                     self._shared = entry
                 else:
@@ -230,11 +251,16 @@ def origin_of(url: Any) -> str:
 
         origin_of(httpx.URL("https://user:pass@api.example.com:443/v1?key=x"))  # "https://api.example.com"
     """
-    # The parsed reference has it all at hand; the public properties encode and decode it, at four times the cost.
-    parsed = getattr(url, "_uri_reference", url)
+    parsed = parts_of(url)
     scheme: str = parsed.scheme
     host: str = parsed.host
     port: int | None = parsed.port
     if ":" in host:
         host = f"[{host.lower()}]"  # the letters of an IPv6 address are left alone by both libraries
     return f"{scheme}://{host}" if port is None or DEFAULT_PORTS.get(scheme) == port else f"{scheme}://{host}:{port}"
+
+
+def parts_of(url: Any) -> Any:
+    """Something with the scheme, host and port of a URL, fit to tell origins apart."""
+    # The parsed reference has it all at hand; the public properties encode and decode it, at four times the cost.
+    return getattr(url, "_uri_reference", url)

@@ -1,100 +1,26 @@
-"""Transports with policies around them, for httpx and httpx2 alike; the doors add the library's own base class."""
+"""The transports of ours: the quiet path of a request, and the way to the shells for every other.
+
+The two classes are twins, line by line; a test holds them equal. What is quiet is told in ``quiet.py``.
+"""
 
 from __future__ import annotations
 
-import warnings
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, Final, Self
 
-from resilix.attention import GIL
-from resilix.errors import ConfigurationError, RejectedError, ResilixWarning
-from resilix.http.backend import hold
-from resilix.http.call import CLIENT_CALL, Call, Port
-from resilix.http.library import Library
-from resilix.http.pool import guard_of
-from resilix.http.refusals import response_for
-from resilix.http.source import Route, Source, source_of
+from resilix.clock import SYSTEM
+from resilix.core.verdict import Verdict
+from resilix.errors import RejectedError
+from resilix.http.base import BaseTransport
+from resilix.http.call import CLIENT_CALL, Call, First
+from resilix.http.extensions import ATTEMPT, ATTEMPTS, ORIGINAL, bounded
+from resilix.http.quiet import calm
+from resilix.http.routes import UNKNOWN, Route
+from resilix.http.sending import ANSWERED, aread_whole, read_whole
+from resilix.http.until import Until
 
-SDK_TRIES = "x-stainless-retry-count"
-"""How often an LLM SDK has tried before; the SDKs of OpenAI, Anthropic and others made with the same generator."""
-
-
-class BaseTransport:
-    """What the sync and the async transport share."""
-
-    LIBRARY: ClassVar[Library]
-    _source: Source
-    _port: Port
-    _retried = False
-    """The last call took several attempts, so the next one may be a retry of it by an SDK."""
-    _told_of_sdk = False
-
-    @property
-    def policy(self) -> Source:
-        """The policies around it."""
-        return self._source
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._source!r}, inner={type(self._port.inner).__name__})"
-
-    def _set_up(self, policy: Any, inner: Any, *, handler: str, is_async: bool) -> None:
-        owner = type(self).__name__
-        self._source = source_of(owner, policy)
-        library = self.LIBRARY
-        if not callable(getattr(inner, handler, None)):
-            raise ConfigurationError(_wrong_inner(owner, inner, handler, library.name))
-        obeys = hold(inner)
-        if self._source.conduct.timed and not (is_async or obeys or isinstance(inner, library.in_memory)):
-            raise ConfigurationError(
-                f"{owner}(inner={type(inner).__name__}): a sync transport of this kind cannot be held to a deadline, "
-                f"and the policy sets one; put ours inside it ({type(inner).__name__} around {owner}), or leave the "
-                "time limits out (attempt_timeout=None, within=None) and let it use its own"
-            )
-        self._port = Port(library=library, inner=inner, guard=guard_of(inner), obeys=obeys)
-        warn_of_retries(self._source, inner)
-
-    def _call(self, request: Any) -> tuple[Call, Route]:
-        source = self._source
-        counters = source.counters
-        if GIL:
-            counters.calls += 1
-        else:
-            counters.count("calls")
-        outer = CLIENT_CALL.get()
-        if outer is not None and outer.source is not source:
-            outer = None
-        if self._retried:
-            self._look_outside(request)
-        route = source.route(request)
-        return Call(self._port, source.conduct, counters, route.label, request, outer), route
-
-    def _look_outside(self, request: Any) -> None:
-        """Say so once when an SDK retries what was retried here: nobody can see that before it happens."""
-        self._retried = False
-        if not self._told_of_sdk and request.headers.get(SDK_TRIES, "0") != "0":
-            self._told_of_sdk = True
-            retries = self._source.retries
-            warnings.warn(
-                f"an SDK retries what was tried up to {retries:g} times here already: attempts multiply; "
-                "make its client with max_retries=0, or use attempts=1 here",
-                ResilixWarning,
-                stacklevel=2,
-            )
-
-    def told_of_sdk(self) -> None:
-        """Somebody has said so already."""
-        self._told_of_sdk = True
-
-    def _refused(self, error: RejectedError, request: Any) -> Any:
-        counters = self._source.counters
-        if GIL:
-            counters.rejected += 1
-        else:
-            counters.count("rejected")
-        if self._source.conduct.on_reject == "response":
-            return response_for(error, request, self.LIBRARY)
-        refused = self.LIBRARY.refused(error, request)
-        raise refused from error.__cause__
+SECONDS: Final = float.__new__
+"""Makes an ``Until`` without a frame of Python."""
 
 
 class SyncTransport(BaseTransport):
@@ -107,16 +33,117 @@ class SyncTransport(BaseTransport):
 
     def handle_request(self, request: Any) -> Any:
         """Send a request under the policy."""
-        call, route = self._call(request)
+        if self._watchful:
+            return self._shells(request, self._route(request))
+        # The route, and until when: the attempt, and the whole call.
+        route = self._only
+        if route is None:
+            origin = request.url._uri_reference
+            scheme, port, route, entry = self._known.get(origin.host, UNKNOWN)
+            if origin.port != port or origin.scheme != scheme:
+                route = self._route(request)
+            elif entry is not self._keyed.latest:
+                self._keyed.use(entry)
+        now = SYSTEM.now()
+        outer = CLIENT_CALL.get()
+        if outer is not None and outer.source is self._source:
+            whole, moment = outer.whole, now + self._attempt_timeout
+            if outer.moment < moment:
+                moment = outer.moment
+                if moment <= now:
+                    return self._shells(request, route)
+        else:
+            whole, moment = False, now + self._shortest
+        # Whatever has to be looked at is for the shells.
+        era, guard, original = route.core.quiet, self._guard, request.extensions
+        if (
+            (era is None and (era := calm(route.core)) is None)
+            or ORIGINAL in original
+            or type(request.stream) is not self._byte_stream
+        ):
+            return self._shells(request, route)
+        # What the attempt carries.
+        try:
+            given = original["timeout"]
+            own = given["connect"]
+            if own <= moment - now and given["read"] is own and given["write"] is own and given["pool"] is own:
+                until = SECONDS(Until, own)
+                until.moment = moment
+                timeouts = {"connect": until, "read": until, "write": until, "pool": until}
+            else:
+                timeouts = bounded(given, moment - now, moment, obeys=True)
+        except (KeyError, TypeError):
+            timeouts = bounded(original.get("timeout"), moment - now, moment, obeys=True)
+        extensions = original.copy()
+        extensions[ATTEMPT] = 1
+        extensions[ORIGINAL] = original
+        extensions["timeout"] = timeouts
+        # Once all of them have let it in, nothing may come between that and the attempt.
+        if guard is not None and not guard.enter_free():
+            return self._shells(request, route)
+        place = route.bulkhead
+        if place is not None:
+            place = place._queue
+            free = place.free
+            if not free and not (free := route.bulkhead._lend()):
+                if guard is not None:
+                    guard.leave()
+                return self._shells(request, route)
+            place.free = free - 1
+        response: Any = None
+        first: First | None = None
+        try:
+            self._counters.quiet += 1
+            request.extensions = extensions
+            response = self._inner.handle_request(request)
+            if response.status_code >= ANSWERED:
+                first = First(era, place, response, None)
+            elif not response.is_closed:
+                if whole:
+                    read_whole(response, self._port.library)
+                else:
+                    first = First(era, place, response, None, streams=True)
+        except BaseException as error:
+            first = First(era, place, response, error)
+        if first is not None:
+            call = self._sent(request, route, original, outer, now, timeouts, first)
+            if first.streams:
+                return self._held(call, route, self._port.library.held_stream)
+            return self._go_on(call, route)
+        # It went well: give back, count.
+        request.extensions = original
+        if place is not None:
+            if place.busy:
+                place.give_back()
+            else:
+                place.free += 1
+        if guard is not None:
+            guard.leave()
+        now = route.clock.now()
+        counter = era.counter
+        if counter is None or now >= counter.edge:
+            route.breaker._report(era, Verdict.SUCCESS)
+        else:
+            counter.n += 1.0
+        budget = route.budget
+        if budget is not None and budget.level < budget.tokens:
+            budget.give(1)
+        response.extensions[ATTEMPTS] = 1
+        return response
+
+    def _shells(self, request: Any, route: Route) -> Any:
+        """Send it through the shells, which look at everything."""
+        return self._go_on(self._call(request, route), route)
+
+    def _go_on(self, call: Call, route: Route) -> Any:
+        """Go on with a call in the shells, whether or not its first attempt was made already."""
         try:
             response = route.shell(call)
         except RejectedError as error:
-            return self._refused(error, request)
+            return self._refused(error, call.request)
         finally:
-            call.done()
-            if call.attempts > 1:
-                self._retried = True
-        response.extensions["resilix.attempts"] = call.attempts
+            self._over(call, route)
+        response.extensions[ATTEMPTS] = call.attempts
         return response
 
     def close(self) -> None:
@@ -146,16 +173,117 @@ class AsyncTransport(BaseTransport):
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request under the policy."""
-        call, route = self._call(request)
+        if self._watchful:
+            return await self._shells(request, self._route(request))
+        # The route, and until when: the attempt, and the whole call.
+        route = self._only
+        if route is None:
+            origin = request.url._uri_reference
+            scheme, port, route, entry = self._known.get(origin.host, UNKNOWN)
+            if origin.port != port or origin.scheme != scheme:
+                route = self._route(request)
+            elif entry is not self._keyed.latest:
+                self._keyed.use(entry)
+        now = SYSTEM.now()
+        outer = CLIENT_CALL.get()
+        if outer is not None and outer.source is self._source:
+            whole, moment = outer.whole, now + self._attempt_timeout
+            if outer.moment < moment:
+                moment = outer.moment
+                if moment <= now:
+                    return await self._shells(request, route)
+        else:
+            whole, moment = False, now + self._shortest
+        # Whatever has to be looked at is for the shells.
+        era, guard, original = route.core.quiet, self._guard, request.extensions
+        if (
+            (era is None and (era := calm(route.core)) is None)
+            or ORIGINAL in original
+            or type(request.stream) is not self._byte_stream
+        ):
+            return await self._shells(request, route)
+        # What the attempt carries.
+        try:
+            given = original["timeout"]
+            own = given["connect"]
+            if own <= moment - now and given["read"] is own and given["write"] is own and given["pool"] is own:
+                until = SECONDS(Until, own)
+                until.moment = moment
+                timeouts = {"connect": until, "read": until, "write": until, "pool": until}
+            else:
+                timeouts = bounded(given, moment - now, moment, obeys=True)
+        except (KeyError, TypeError):
+            timeouts = bounded(original.get("timeout"), moment - now, moment, obeys=True)
+        extensions = original.copy()
+        extensions[ATTEMPT] = 1
+        extensions[ORIGINAL] = original
+        extensions["timeout"] = timeouts
+        # Once all of them have let it in, nothing may come between that and the attempt.
+        if guard is not None and not guard.enter_free():
+            return await self._shells(request, route)
+        place = route.bulkhead
+        if place is not None:
+            place = place._queue
+            free = place.free
+            if not free and not (free := route.bulkhead._lend()):
+                if guard is not None:
+                    guard.leave()
+                return await self._shells(request, route)
+            place.free = free - 1
+        response: Any = None
+        first: First | None = None
+        try:
+            self._counters.quiet += 1
+            request.extensions = extensions
+            response = await self._inner.handle_async_request(request)
+            if response.status_code >= ANSWERED:
+                first = First(era, place, response, None)
+            elif not response.is_closed:
+                if whole:
+                    await aread_whole(response, self._port.library)
+                else:
+                    first = First(era, place, response, None, streams=True)
+        except BaseException as error:
+            first = First(era, place, response, error)
+        if first is not None:
+            call = self._sent(request, route, original, outer, now, timeouts, first)
+            if first.streams:
+                return self._held(call, route, self._port.library.async_held_stream)
+            return await self._go_on(call, route)
+        # It went well: give back, count.
+        request.extensions = original
+        if place is not None:
+            if place.busy:
+                place.give_back()
+            else:
+                place.free += 1
+        if guard is not None:
+            guard.leave()
+        now = route.clock.now()
+        counter = era.counter
+        if counter is None or now >= counter.edge:
+            route.breaker._report(era, Verdict.SUCCESS)
+        else:
+            counter.n += 1.0
+        budget = route.budget
+        if budget is not None and budget.level < budget.tokens:
+            budget.give(1)
+        response.extensions[ATTEMPTS] = 1
+        return response
+
+    async def _shells(self, request: Any, route: Route) -> Any:
+        """Send it through the shells, which look at everything."""
+        return await self._go_on(self._call(request, route), route)
+
+    async def _go_on(self, call: Call, route: Route) -> Any:
+        """Go on with a call in the shells, whether or not its first attempt was made already."""
         try:
             response = await route.ashell(call)
         except RejectedError as error:
-            return self._refused(error, request)
+            return self._refused(error, call.request)
         finally:
-            call.done()
-            if call.attempts > 1:
-                self._retried = True
-        response.extensions["resilix.attempts"] = call.attempts
+            self._over(call, route)
+        response.extensions[ATTEMPTS] = call.attempts
         return response
 
     async def aclose(self) -> None:
@@ -173,32 +301,3 @@ class AsyncTransport(BaseTransport):
         traceback: TracebackType | None = None,
     ) -> None:
         await self._port.inner.__aexit__(kind, error, traceback)
-
-
-def _wrong_inner(owner: str, inner: Any, handler: str, library: str) -> str:
-    other = "handle_request" if handler == "handle_async_request" else "handle_async_request"
-    if callable(getattr(inner, other, None)):
-        right = "Transport" if owner == "AsyncTransport" else "AsyncTransport"
-        return f"{owner}(inner={type(inner).__name__}): it is made for the other kind of client; write {right}(…)"
-    return (
-        f"{owner}(inner={inner!r}): it is no transport of {library}; "
-        f"write inner={library}.{'Async' if 'async' in handler else ''}HTTPTransport(), or leave it out"
-    )
-
-
-def warn_of_retries(source: Source, inner: Any) -> None:
-    """Say so when a layer inside retries too: attempts multiply."""
-    within = _retries_of(inner)
-    if source.retries > 1 and within > 0:
-        warnings.warn(
-            f"the transport inside retries too ({within:g} times): attempts multiply, up to "
-            f"{source.retries * (within + 1):g} per call; leave retries=0 there and retry in one place",
-            ResilixWarning,
-            stacklevel=5,
-        )
-
-
-def _retries_of(inner: Any) -> float:
-    if isinstance(inner, BaseTransport):
-        return inner.policy.retries - 1
-    return float(getattr(getattr(inner, "_pool", None), "_retries", 0) or 0)
