@@ -9,11 +9,11 @@ from resilix.attention import GIL
 from resilix.clock import SYSTEM
 from resilix.errors import ConfigurationError, RejectedError, ResilixWarning
 from resilix.http.backend import hold
-from resilix.http.call import CLIENT_CALL, Call, ClientCall, First, Port
+from resilix.http.call import CLIENT_CALL, Call, ClientCall, Port
 from resilix.http.extensions import ATTEMPTS, callers
 from resilix.http.library import Library
 from resilix.http.pool import guard_of
-from resilix.http.quiet import hold_body, let_go
+from resilix.http.quiet import First, hold_body, let_go
 from resilix.http.refusals import response_for
 from resilix.http.routes import Route
 from resilix.http.source import Source, source_of

@@ -24,6 +24,7 @@ from resilix.policies.time_left import refuse_deadline
 
 if TYPE_CHECKING:
     from resilix.http.pool import PoolGuard
+    from resilix.http.quiet import First
 
 
 class ClientCall:
@@ -64,51 +65,6 @@ class Port:
     inner: Any
     guard: PoolGuard | None
     obeys: bool
-
-
-class First:
-    """The first attempt of a call that was made on the quiet path, for the shells, which take it from there.
-
-    Each shell takes out what is its own: so whatever is left when all are done was never taken, and is given back.
-
-    Attributes:
-        era: What the breaker was asked for, if there is one.
-        place: What the bulkhead was asked for, if there is one.
-        response: The answer, if there is one.
-        error: What ended the attempt, if something did.
-        streams: The answer is a good one, and its body is for the caller to read.
-    """
-
-    __slots__ = ("era", "error", "place", "response", "streams")
-
-    def __init__(
-        self, era: Any, place: Any, response: Any, error: BaseException | None, *, streams: bool = False
-    ) -> None:
-        self.era = era
-        self.place = place
-        self.response = response
-        self.error = error
-        self.streams = streams
-
-    def take_era(self) -> Any:
-        """What the breaker's shell would have begun with."""
-        era, self.era = self.era, None
-        return era
-
-    def take_place(self) -> Any:
-        """What the bulkhead's shell would have begun with."""
-        place, self.place = self.place, None
-        return place
-
-    def outcome(self) -> Any:
-        """Return or raise what the attempt ended with."""
-        error, self.error = self.error, None
-        if error is None:
-            return self.response
-        try:
-            raise error
-        finally:
-            del error  # its traceback holds this frame
 
 
 class Call:

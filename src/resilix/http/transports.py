@@ -12,9 +12,9 @@ from resilix.clock import SYSTEM
 from resilix.core.verdict import Verdict
 from resilix.errors import RejectedError
 from resilix.http.base import BaseTransport
-from resilix.http.call import CLIENT_CALL, Call, First
+from resilix.http.call import CLIENT_CALL, Call
 from resilix.http.extensions import ATTEMPT, ATTEMPTS, ORIGINAL, bounded
-from resilix.http.quiet import calm
+from resilix.http.quiet import First, calm
 from resilix.http.routes import UNKNOWN, Route
 from resilix.http.sending import ANSWERED, aread_whole, read_whole
 from resilix.http.until import Until
