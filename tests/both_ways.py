@@ -8,6 +8,7 @@ say, is ``python -m pytest``, with ``RESILIX_WEAVE=0`` for the plain one.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,15 +32,14 @@ def run(arguments: Sequence[str]) -> dict[str, int]:
     """Run the tests both ways and show what both say; the status of each."""
     shown, hidden = WAYS
     with tempfile.TemporaryFile() as output:
-        later = start(hidden, arguments, output)
+        print(f"== {shown}", flush=True)
+        running = [start(shown, arguments, None), start(hidden, arguments, output)]
         try:
-            print(f"== {shown}", flush=True)
-            first = start(shown, arguments, None).wait()
-            second = later.wait()
-        except BaseException:
-            later.terminate()  # Ctrl-C has reached the other one by itself
-            later.wait()
-            raise
+            first, second = (one.wait() for one in running)
+        finally:
+            for one in running:
+                one.terminate()  # without effect on one that has ended
+                one.wait()
         print(f"\n== {hidden} (RESILIX_WEAVE=0)", flush=True)
         output.seek(0)
         sys.stdout.buffer.write(output.read())
@@ -48,6 +48,7 @@ def run(arguments: Sequence[str]) -> dict[str, int]:
 
 def main(arguments: Sequence[str]) -> int:
     """Run them; 0 when nothing failed."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         ended = run(arguments)
     except KeyboardInterrupt:

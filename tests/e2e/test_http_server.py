@@ -192,8 +192,9 @@ def ask(there: Session, url: str, *, stream: bool) -> None:
         there.get(url)
 
 
-SLACK = 0.1
-"""Seconds a busy test machine may be late; the figures in the benchmarks are within 50 ms."""
+SLACK = 0.5
+"""Seconds a busy test machine may be late, where the tests run woven and plain at once; the benchmarks' figures are
+within 50 ms."""
 
 
 @lanes
@@ -229,7 +230,7 @@ def test_nothing_is_left_behind(lane: Lane, server: FaultServer) -> None:
         started = time.monotonic()
         replies = there.gather(8, lambda _: there.client.get(f"{server.url}/meet"))
         assert [reply.status_code for reply in replies] == [200] * 8
-        assert time.monotonic() - started < 0.2 * 2, "all eight at once"
+        assert time.monotonic() - started < 0.2 * 4, "all eight at once"
     wait_until = time.monotonic() + 2.0
     while server.open_connections and time.monotonic() < wait_until:
         time.sleep(0.001)
