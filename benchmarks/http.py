@@ -29,7 +29,7 @@ from benchmarks.report import machine, say
 from resilix.httpx2 import AsyncTransport, Client, Transport, standard
 from resilix.testing import FaultServer, steps
 
-LAYER_GOAL = 5.0
+LAYER_GOAL = 1.5
 """Microseconds that the layer of four policies may add to a request."""
 SHARE_GOAL = 0.02
 """Share of a client's CPU time per request that it may add."""

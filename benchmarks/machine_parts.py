@@ -181,7 +181,7 @@ def by_keys(name: str, numbers: Iterable[int]) -> dict[int, AnyFunction]:
     return {number: in_turn(STEPS[name], _crowd(name if name in TURNING else ALONE, number)) for number in numbers}
 
 
-@functools.lru_cache(maxsize=3)
+@functools.cache
 def _crowd(name: str, number: int) -> list[Machine]:
     """So many machines; those that stay closed serve all steps."""
     return [made(name, COUNT_WINDOW, 100) for _ in range(number)]
@@ -203,7 +203,7 @@ def _large(name: str, kind: str, size: int, fill: str) -> Machine:
     return _filled(kind, size)
 
 
-@functools.lru_cache
+@functools.cache
 def _filled(kind: str, size: int) -> Machine:
     return made("", kind, size, FULL)
 
