@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+
 import pytest
 from tests.support.http_lanes import LANES, Lane
 from tests.support.http_scripts import World, script
@@ -9,6 +12,15 @@ from tests.support.http_scripts import World, script
 SCRIPTS = 30
 """How many scripts a lane plays."""
 TWICE = [lane for lane in LANES if lane.backend != "trio"]
+
+
+@pytest.fixture(autouse=True)
+def quick_collections() -> Iterator[None]:
+    """A script collects what it leaves again and again: not what all the tests before it have left, too."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.mark.parametrize("lane", TWICE, ids=str)
