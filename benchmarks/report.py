@@ -187,8 +187,8 @@ def draw(results: Results, path: Path) -> None:
         axis.set_title(name, loc="left", fontsize=10)
     axes[0].set_xscale("log")
     axes[0].xaxis.set_major_formatter("{x:g}")
-    axes[0].set_xlim(0.8, 2 * max(row["ratio"] for name in shown for row in results["groups"][name]))
-    axes[-1].set_xlabel("times the cost of a wrapper that does nothing (logarithmic); orange: goal", fontsize=9)
+    axes[0].set_xlim(0.2, 2 * max(row["ratio"] for name in shown for row in results["groups"][name]))
+    axes[-1].set_xlabel("times a wrapper that does nothing (logarithmic); orange: goal", fontsize=9)
     where = results["machine"]
     figure.suptitle(f"Cost of a call, Python {where['python']}, {where['cores']} cores, {where['date']}", fontsize=11)
     figure.savefig(path, dpi=100)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 import pytest
 from tests.support.attention import attending
 
@@ -18,12 +16,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     again = [item for item in items if item.get_closest_marker("sets_weaving")]
     config.hook.pytest_deselected(items=again)
     items[:] = [item for item in items if not item.get_closest_marker("sets_weaving")]
-
-
-def pytest_collection_finish() -> None:
-    """What is there before the first test stays: else a collection that a test asks for takes a tenth of a second."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

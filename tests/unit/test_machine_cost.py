@@ -13,6 +13,8 @@ from benchmarks.counting import by_steps
 from benchmarks.machine_report import cells, markdown
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "benchmarks" / "machine.md"
+RESULTS = sorted((ROOT / "benchmarks" / "results" / "machine").glob("*.json"))
 SIZES, KEYS = (100, 10_000, 100_000), (1, 10, 1_000)
 FORGOTTEN = 30
 """Steps of forgetting one failure that leaves the window; a small window that was full has none left by then."""
@@ -109,3 +111,16 @@ def test_tables_say_times_and_counts() -> None:
     }  # fmt: skip
     assert "| quiet success; count window; empty | 2.00 ± 0.10 (1.00; 1,234) |" in markdown(results)
     assert "| a step | 3.2 |" in markdown(results)
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_the_page_says_what_was_measured(path: Path) -> None:
+    """Its tables are those that the figures make, to the letter; and there are some."""
+    results = json.loads(path.read_text())
+    assert markdown(results) in PAGE.read_text()
+    assert [(row["step"], row["kind"], row["fill"]) for row in results["sizes"]] == parts.cases()
+
+
+def test_there_are_results() -> None:
+    """Without any the test above would have nothing to look at."""
+    assert [path.stem for path in RESULTS] == ["python-3.11"]
