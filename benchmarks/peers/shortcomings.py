@@ -190,8 +190,17 @@ CLAIMS: list[Claim] = [
 
 def try_out(roster: Roster, claims: list[Claim] = CLAIMS) -> list[dict[str, Any]]:
     """Make every experiment; say which claims it bore out and what came out with resilix."""
+    before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
-    warnings.simplefilter("ignore")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _try_out(roster, claims)
+    finally:
+        logging.disable(before)
+
+
+def _try_out(roster: Roster, claims: list[Claim]) -> list[dict[str, Any]]:
     present = {peer.name: peer for peer in roster.peers}
     found = []
     for claim in claims:

@@ -18,6 +18,9 @@ from resilix.http.transports import AsyncTransport, SyncTransport
 from resilix.httpx2 import Client, Standard, Transport, standard
 from resilix.policies.weave import WEAVE
 
+pytestmark = pytest.mark.sets_weaving
+"""What they look at is there only where functions are woven."""
+
 URL = "http://quotes.test/ACME"
 
 
