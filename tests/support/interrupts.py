@@ -6,6 +6,7 @@ at just these moments, so raising in it at each of them in turn tries every inte
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from contextvars import copy_context
@@ -27,7 +28,8 @@ def interrupted_at(moment: int, work: Callable[[], Any]) -> bool:
             if passed == moment:
                 raise KeyboardInterrupt
 
-    before = sys.getprofile()
+    before, collects = sys.getprofile(), gc.isenabled()
+    gc.disable()  # what other tests have left would be collected, and interrupted, in the middle
     sys.setprofile(profile)
     try:
         copy_context().run(work)
@@ -35,6 +37,8 @@ def interrupted_at(moment: int, work: Callable[[], Any]) -> bool:
         return True
     finally:
         sys.setprofile(before)
+        if collects:
+            gc.enable()
     return passed >= moment
 
 
