@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -256,3 +257,20 @@ def test_a_child_has_all_places_and_its_own_counts(woven: bool) -> None:
         ((5, 0), 1, "closed", (1, 0, 0, 0)),
         (2, (2, 0, 0, 0)),
     ]
+
+
+def test_many_threads_may_decorate_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sources that are kept are forgotten by one of them while others add theirs."""
+    monkeypatch.setattr("resilix.policies.weave.MOST_KEPT", 3)
+    guard = retry(on=ValueError)
+
+    def decorate(first: int) -> None:
+        for number in range(60):
+            many = ", ".join(f"p{one}" for one in range((first + number) % 12 + 1))
+            namespace: dict[str, Any] = {}
+            exec(f"def fn({many}): return ({many},)", namespace)
+            wanted = tuple(range((first + number) % 12 + 1))
+            assert guard(namespace["fn"])(*wanted) == wanted
+
+    with hasty_threads():
+        run_threads([partial(decorate, first) for first in range(6)])

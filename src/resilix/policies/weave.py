@@ -78,24 +78,27 @@ class Loom:
             return known
         source = source_of(levels, shape, is_async=is_async)
         with self._lock:
-            if len(self._codes) >= MOST_KEPT:
-                self.forget()
             self._numbers += 1
             filename = f"<resilix woven {self._numbers}>"
         namespace: dict[str, Any] = {}
         # Our own text, and names of parameters.
         exec(compile(parsed(source), filename, "exec", dont_inherit=True), namespace)
         code: types.CodeType = namespace["woven"].__code__
-        # Without a time stamp, so that linecache keeps it although there is no such file.
-        linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-        self._codes[key] = code
-        return code
+        with self._lock:
+            if len(self._codes) >= MOST_KEPT:
+                self.forget()
+            kept = self._codes.setdefault(key, code)  # another thread may have been quicker
+        if kept is code:
+            # Without a time stamp, so that linecache keeps it although there is no such file.
+            linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+        return kept
 
     def forget(self) -> None:
         """Drop all of it; functions woven already keep theirs."""
-        for code in self._codes.values():
+        with self._lock:
+            codes, self._codes = self._codes, {}
+        for code in codes.values():
             linecache.cache.pop(code.co_filename, None)
-        self._codes.clear()
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
