@@ -200,13 +200,13 @@ class World:
         world, library = self, self.lane.library
         if self.lane.backend is None:
 
-            class Inner(library.HTTPTransport):  # type: ignore[name-defined, misc]
+            class Inner(library.HTTPTransport):
                 def handle_request(self, request: Any) -> Any:
                     return world.answered(request)
 
             return Inner(verify=False)
 
-        class AsyncInner(library.AsyncHTTPTransport):  # type: ignore[name-defined, misc]
+        class AsyncInner(library.AsyncHTTPTransport):
             async def handle_async_request(self, request: Any) -> Any:
                 if world.gate is not None:
                     await world.gate.wait()
@@ -237,7 +237,7 @@ class World:
             return plain
         error = self.lane.library.ReadError("the body died")
 
-        class Dying(type(plain)):  # type: ignore[misc]
+        class Dying(type(plain)):
             def __iter__(self) -> Any:
                 yield b"42"
                 raise error
@@ -281,7 +281,7 @@ class World:
         chain, one = [], error
         while one is not None:
             chain.append((type(one).__name__, str(one), getattr(one, "__notes__", None)))
-            one = one.__cause__ or one.__context__  # type: ignore[assignment]
+            one = one.__cause__ or one.__context__
         self.note("raised", chain)
 
     # -- playing ---------------------------------------------------------------------------------------------

@@ -2,4 +2,4 @@
 
 import sys
 
-sys._is_gil_enabled = lambda: False  # type: ignore[attr-defined]  # asked once, when resilix is imported
+sys._is_gil_enabled = lambda: False  # asked once, when resilix is imported

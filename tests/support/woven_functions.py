@@ -105,7 +105,7 @@ def as_classmethod(parameters: str, body: Body, guard: Guard, *, is_async: bool)
 
 def as_staticmethod(parameters: str, body: Body, guard: Guard, *, is_async: bool) -> Any:
     fn = written(parameters, body, is_async=is_async)
-    return type("Sub", (Service,), {"quote": guard(staticmethod(fn))}).quote  # type: ignore[attr-defined]
+    return type("Sub", (Service,), {"quote": guard(staticmethod(fn))}).quote
 
 
 def as_partial(parameters: str, body: Body, guard: Guard, *, is_async: bool) -> Any:

@@ -122,7 +122,7 @@ class Base(RealDriver):
     async def played(self, script: Script, *, woven: bool) -> Log:
         """Play a script woven or plain."""
         WEAVE.on = woven
-        self.world = World(script, self)  # type: ignore[arg-type]
+        self.world = World(script, self)
         return await self.world.play()
 
 
@@ -195,11 +195,11 @@ class StillLoop(asyncio.SelectorEventLoop):
         return self.way.time
 
     def _run_once(self) -> None:
-        due = [one for one in self._scheduled if not one.cancelled() and one.when() <= self.time()]  # type: ignore[attr-defined]
-        if not self._ready and not due and self.idle is not None:  # type: ignore[attr-defined]
+        due = [one for one in self._scheduled if not one.cancelled() and one.when() <= self.time()]
+        if not self._ready and not due and self.idle is not None:
             idle, self.idle = self.idle, None
             idle.set_result(None)
-        super()._run_once()  # type: ignore[misc]
+        super()._run_once()
 
 
 class Trio(Base, trio.abc.Clock):
@@ -256,11 +256,11 @@ def everything_by(way: Base) -> Iterator[None]:
     dice = random.getstate()
     clock = lambda: way.time  # noqa: E731
     SYSTEM.now, RUNTIME.driver = clock, way
-    tenacity.time = SimpleNamespace(monotonic=clock)  # type: ignore[attr-defined]
+    tenacity.time = SimpleNamespace(monotonic=clock)
     try:
         yield
     finally:
-        SYSTEM.now, RUNTIME.driver, tenacity.time, WEAVE.on, DEADLINE.used, HELD.used = before  # type: ignore[attr-defined]
+        SYSTEM.now, RUNTIME.driver, tenacity.time, WEAVE.on, DEADLINE.used, HELD.used = before
         random.setstate(dice)
         refresh()
 
@@ -298,7 +298,7 @@ def both_by_trio(seeds: Iterable[int]) -> Iterator[Pair]:
 
     def run(script: Script, woven: bool) -> Log:
         # Its scheduler draws who goes first.
-        trio._core._run._r.seed(script.seed)  # type: ignore[attr-defined]
+        trio._core._run._r.seed(script.seed)
         return trio.run(main, script, woven, clock=way)
 
     with everything_by(way):

@@ -111,7 +111,7 @@ def test_rules_with_a_function_of_the_user_are_their_own() -> None:
     """What it is equal to, or whether it can be hashed, is not asked."""
 
     class Unhashable:
-        __hash__ = None  # type: ignore[assignment]
+        __hash__ = None
 
         def __eq__(self, other: object) -> bool:
             raise AssertionError("compared")

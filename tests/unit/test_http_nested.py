@@ -20,14 +20,14 @@ def inner_of(lane: Lane, seen: list[dict[str, Any]], *, wait: anyio.Event | None
     library = lane.library
     if lane.backend is None:
 
-        class Inner(library.HTTPTransport):  # type: ignore[name-defined, misc]
+        class Inner(library.HTTPTransport):
             def handle_request(self, request: Any) -> Any:
                 seen.append(dict(request.extensions["timeout"]))
                 return library.Response(200, content=b"4217")
 
         return Inner(verify=False)
 
-    class AsyncInner(library.AsyncHTTPTransport):  # type: ignore[name-defined, misc]
+    class AsyncInner(library.AsyncHTTPTransport):
         async def handle_async_request(self, request: Any) -> Any:
             seen.append(dict(request.extensions["timeout"]))
             if wait is not None:
@@ -47,7 +47,7 @@ def around(lane: Lane, inside: Any, **options: Any) -> Any:
             request.extensions = {**request.extensions, "sni_hostname": "quotes.test"}
         return request
 
-    class Between(base):  # type: ignore[misc, valid-type]
+    class Between(base):
         async def handle_async_request(self, request: Any) -> Any:
             return await inside.handle_async_request(passed(request))
 

@@ -235,7 +235,7 @@ def test_an_error_leaves_no_cycle_behind(kind: type[BaseException]) -> None:
         assert gone() is None
     finally:
         gc.enable()
-    (state,) = transport.policy.states().values()  # type: ignore[attr-defined]  # that of a standard
+    (state,) = transport.policy.states().values()  # that of a standard
     assert state.bulkhead.free == 1
 
 

@@ -84,7 +84,7 @@ def test_a_public_name_is_there_whichever_is_asked_for_first() -> None:
     for first in ("pass", "from resilix import *"):
         loaded_after(f"{first}\nimport resilix\nassert set(resilix.__all__) <= set(dir(resilix))")
     with pytest.raises(AttributeError, match=r"module 'resilix' has no attribute 'retries'"):
-        resilix.retries  # type: ignore[attr-defined]  # noqa: B018 - the point of it
+        resilix.retries  # noqa: B018 - the point of it
 
 
 def test_the_kinds_of_events_come_with_the_first_listener() -> None:
@@ -97,7 +97,7 @@ def test_the_kinds_of_events_come_with_the_first_listener() -> None:
 def test_an_event_that_is_not_there_is_told_like_any_missing_name() -> None:
     """And all that are there are listed, before and after they are loaded."""
     with pytest.raises(AttributeError, match=r"module 'resilix\.events' has no attribute 'Exploded'"):
-        events.Exploded  # type: ignore[attr-defined]  # noqa: B018 - the point of it
+        events.Exploded  # noqa: B018 - the point of it
     loaded_after(
         "from resilix import events\nassert set(events.__all__) <= set(dir(events))\nfrom resilix.events import *"
     )

@@ -64,7 +64,7 @@ async def awork() -> int:
 
 
 def sync_work(guard: Any) -> Callable[[], Any]:
-    return guard(work)  # type: ignore[no-any-return]
+    return guard(work)
 
 
 def async_work(guard: Any) -> Callable[[], Any]:
@@ -181,7 +181,7 @@ def test_eight_threads_are_counted_exactly_whatever_happens_meanwhile() -> None:
     meddler = threading.Thread(target=meddle, daemon=True)
     with hasty_threads():
         meddler.start()
-        run_threads([lambda first=first: call_on(first) for first in range(THREADS)])  # type: ignore[misc]
+        run_threads([lambda first=first: call_on(first) for first in range(THREADS)])
         over.set()
         meddler.join(60)
     made = sum(ends.values())

@@ -83,7 +83,7 @@ def test_wrong_arguments_are_told_as_without_a_policy_and_reach_none(
     def call() -> None:
         result = guarded(*args, **kwargs)
         if inspect.isawaitable(result):  # plain, it says so when it is awaited
-            asyncio.run(result)  # type: ignore[arg-type]
+            asyncio.run(result)
 
     with heard() as seen, pytest.raises(TypeError) as told:
         call()
@@ -110,7 +110,7 @@ def test_a_signature_that_a_function_only_claims_to_have_changes_nothing() -> No
     def injected(symbol: str, session: str = "session") -> str:
         return symbol + session
 
-    injected.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
+    injected.__signature__ = inspect.Signature()
     quotes = breaker()
     assert quotes(injected)("A") == "Asession"
     assert quotes.totals().success == 1
@@ -177,7 +177,7 @@ def frames() -> list[str]:
     frame = sys._getframe(2)
     while frame is not None and not frame.f_code.co_name.startswith("test_"):
         names.append(frame.f_code.co_name)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return names
 
 

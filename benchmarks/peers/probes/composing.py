@@ -23,12 +23,12 @@ def thread_a_call(peer: Peer) -> str | None:
         real(thread)
 
     outcome(guarded)
-    threading.Thread.start = start  # type: ignore[method-assign]
+    threading.Thread.start = start
     try:
         for _ in range(10):
             outcome(guarded)
     finally:
-        threading.Thread.start = real  # type: ignore[method-assign]
+        threading.Thread.start = real
     return f"10 quiet calls, one after the other, started {len(started)} threads" if len(started) >= 10 else None
 
 
