@@ -113,10 +113,12 @@ class SyncTransport(BaseTransport):
         # It went well: give back, count.
         request.extensions = original
         if place is not None:
-            if place.busy:
-                place.give_back()
-            else:
+            if not place.busy:
                 place.free += 1
+            elif not place.waiting:
+                place.kept += 1
+            else:
+                place.give_back()
         if guard is not None:
             guard.leave()
         now = route.clock.now()
@@ -253,10 +255,12 @@ class AsyncTransport(BaseTransport):
         # It went well: give back, count.
         request.extensions = original
         if place is not None:
-            if place.busy:
-                place.give_back()
-            else:
+            if not place.busy:
                 place.free += 1
+            elif not place.waiting:
+                place.kept += 1
+            else:
+                place.give_back()
         if guard is not None:
             guard.leave()
         now = route.clock.now()

@@ -6,6 +6,7 @@ import os
 import threading
 import warnings
 import weakref
+from collections.abc import Callable
 from typing import Protocol
 
 from resilix.attention import ATTENTION
@@ -32,6 +33,7 @@ class Registry:
         self._by_kind: dict[str, weakref.WeakValueDictionary[str, Named]] = {}
         self._replaced: weakref.WeakSet[Named] = weakref.WeakSet()  # live, and their name has gone to a newer one
         self._counted: weakref.WeakSet[object] = weakref.WeakSet()
+        self._then: list[Callable[[], object]] = []
         self._warned: set[tuple[str, str]] = set()
         self._lock = threading.RLock()  # a policy may be made by a finalizer, anywhere
 
@@ -99,12 +101,18 @@ class Registry:
         with self._lock:
             return list(self._counted)
 
+    def when_forked(self, then: Callable[[], object]) -> None:
+        """Have ``then()`` called in a forked child, once all policies are what they are there."""
+        self._then.append(then)
+
     def after_fork(self) -> None:
         """In a forked child: locks and permits of the parent's other threads mean nothing here."""
         self._lock = threading.RLock()
         ATTENTION.after_fork()
         for policy in self._all():
             policy._after_fork()  # pyright: ignore[reportPrivateUsage]  # part of the protocol above
+        for then in self._then:
+            then()
 
 
 _MOST_WARNED = 1024

@@ -206,6 +206,4 @@ def _after_fork() -> None:
                     namespace[f"{OWN}{depth}_{name}"] = one.look_up()
 
 
-assert REGISTRY is not None, "imported first: what a fork changes in a policy is changed before it is looked up here"
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+REGISTRY.when_forked(_after_fork)
