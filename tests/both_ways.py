@@ -1,8 +1,9 @@
 """Run the tests both ways at once: with woven functions, and with the plain shells alone (``RESILIX_WEAVE=0``).
 
 Two processes on two cores take about as long as one. What the woven one says is shown as it comes, what the plain one
-says afterwards, and at the end which of them failed. Arguments are pytest's, for both. One way alone, with a debugger
-say, is ``python -m pytest``, with ``RESILIX_WEAVE=0`` for the plain one.
+says afterwards. Tests that hold a real duration to tens of milliseconds (the marker ``real_time``) come after that, one way
+after the other, on a machine that does nothing else. At the end stands which way failed. Arguments are pytest's, for
+all. One way alone, with a debugger say, is ``python -m pytest``, with ``RESILIX_WEAVE=0`` for the plain one.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ def start(way: str, arguments: Sequence[str], output: IO[bytes] | None) -> subpr
     return subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT if output else None)
 
 
-def run(arguments: Sequence[str]) -> dict[str, int]:
-    """Run the tests both ways and show what both say; the status of each."""
+def at_once(arguments: Sequence[str]) -> dict[str, int]:
+    """Run tests both ways at once and show what both say; the status of each."""
     shown, hidden = WAYS
     with tempfile.TemporaryFile() as output:
         print(f"== {shown}", flush=True)
@@ -44,6 +45,27 @@ def run(arguments: Sequence[str]) -> dict[str, int]:
         output.seek(0)
         sys.stdout.buffer.write(output.read())
     return {shown: first, hidden: second}
+
+
+def one_by_one(arguments: Sequence[str]) -> dict[str, int]:
+    """Run tests one way after the other; the status of each."""
+    statuses = {}
+    for way in WAYS:
+        print(f"\n== {way}, in real time", flush=True)
+        statuses[way] = start(way, arguments, None).wait()
+    return statuses
+
+
+def run(arguments: Sequence[str]) -> dict[str, int]:
+    """Run all of them; the status of each way."""
+    if "-m" in arguments:
+        return at_once(arguments)  # a choice of the caller's own
+    ended = at_once(["-m", "not real_time", *arguments])
+    apart = one_by_one(["-m", "real_time", *arguments])
+    return {
+        way: ended[way] if apart[way] in (0, NO_TESTS) or ended[way] not in (0, NO_TESTS) else apart[way]
+        for way in WAYS
+    }
 
 
 def main(arguments: Sequence[str]) -> int:

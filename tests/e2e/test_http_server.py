@@ -162,6 +162,7 @@ def test_a_server_that_dies_opens_the_breaker_and_its_return_closes_it(lane: Lan
 
 
 @lanes
+@pytest.mark.real_time
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize(
     "step",
@@ -192,9 +193,8 @@ def ask(there: Session, url: str, *, stream: bool) -> None:
         there.get(url)
 
 
-SLACK = 0.5
-"""Seconds a busy test machine may be late, where the tests run woven and plain at once; the benchmarks' figures are
-within 50 ms."""
+SLACK = 0.1
+"""Seconds a busy test machine may be late; the figures in the benchmarks are within 50 ms."""
 
 
 @lanes
@@ -208,6 +208,7 @@ def test_an_attempt_timeout_is_followed_by_another_attempt(lane: Lane, server: F
 
 
 @lanes
+@pytest.mark.real_time
 def test_a_connect_that_hangs_is_cut_too(lane: Lane, server: FaultServer) -> None:
     """A full backlog: neither accepted nor refused."""
     policy = standard(lane, within=0.3, attempts=1)
@@ -218,6 +219,7 @@ def test_a_connect_that_hangs_is_cut_too(lane: Lane, server: FaultServer) -> Non
 
 
 @lanes
+@pytest.mark.real_time
 def test_nothing_is_left_behind(lane: Lane, server: FaultServer) -> None:
     """After every kind of trouble at once, the pool has all its places and closing it closes every connection."""
     # MAY_PASS holds a status and steps of several kinds, told apart by place only.
@@ -230,7 +232,7 @@ def test_nothing_is_left_behind(lane: Lane, server: FaultServer) -> None:
         started = time.monotonic()
         replies = there.gather(8, lambda _: there.client.get(f"{server.url}/meet"))
         assert [reply.status_code for reply in replies] == [200] * 8
-        assert time.monotonic() - started < 0.2 * 4, "all eight at once"
+        assert time.monotonic() - started < 0.2 * 2, "all eight at once"
     wait_until = time.monotonic() + 2.0
     while server.open_connections and time.monotonic() < wait_until:
         time.sleep(0.001)
