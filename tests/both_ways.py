@@ -1,9 +1,9 @@
 """Run the tests both ways at once: with woven functions, and with the plain shells alone (``RESILIX_WEAVE=0``).
 
 Two processes on two cores take about as long as one. What the woven one says is shown as it comes, what the plain one
-says afterwards. Tests that hold a real duration to tens of milliseconds (the marker ``real_time``) come after that, one way
-after the other, on a machine that does nothing else. At the end stands which way failed. Arguments are pytest's, for
-all. One way alone, with a debugger say, is ``python -m pytest``, with ``RESILIX_WEAVE=0`` for the plain one.
+says afterwards. Tests that hold a real duration to tens of milliseconds (the marker ``real_time``) come after that, one
+way after the other, on a machine that does nothing else. At the end stands which way failed. Arguments are pytest's,
+for all. One way alone, with a debugger say, is ``python -m pytest``, with ``RESILIX_WEAVE=0`` for the plain one.
 """
 
 from __future__ import annotations
