@@ -52,7 +52,12 @@ def one_by_one(arguments: Sequence[str]) -> dict[str, int]:
     statuses = {}
     for way in WAYS:
         print(f"\n== {way}, in real time", flush=True)
-        statuses[way] = start(way, arguments, None).wait()
+        running = start(way, arguments, None)
+        try:
+            statuses[way] = running.wait()
+        finally:
+            running.terminate()  # as above
+            running.wait()
     return statuses
 
 
