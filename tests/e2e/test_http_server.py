@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.support.http_lanes import LANES, Lane, Session, lanes, unique
+from tests.support.machine import Lateness
 
 from resilix import CircuitState
 from resilix.testing import FaultServer, steps
@@ -173,7 +174,7 @@ def test_the_total_deadline_holds(lane: Lane, server: FaultServer, step: Any, st
     """Within 50 ms, drip by drip, sync code included and without a thread; the client is good afterwards."""
     server.always("/slow", step)
     policy = standard(lane, within=0.3)
-    with lane.guarded(policy) as there:
+    with Lateness() as machine, lane.guarded(policy) as there:
         threads = threading.active_count()
         started = time.monotonic()
         with pytest.raises(lane.library.TimeoutException):
@@ -181,7 +182,7 @@ def test_the_total_deadline_holds(lane: Lane, server: FaultServer, step: Any, st
         took = time.monotonic() - started
         assert threading.active_count() <= threads
         assert there.get(server.url).status_code == 200
-    assert 0.29 < took < 0.3 + 0.05 + SLACK
+    assert 0.29 < took < 0.3 + 0.05 + SLACK + machine.seconds
     assert policy.states()[server.url].breaker.snapshot().failures == 1
 
 
@@ -194,7 +195,7 @@ def ask(there: Session, url: str, *, stream: bool) -> None:
 
 
 SLACK = 0.1
-"""Seconds a busy test machine may be late; the figures in the benchmarks are within 50 ms."""
+"""Seconds allowed besides what a sleeping thread is late; the figures in the benchmarks are within 50 ms."""
 
 
 @lanes
@@ -213,13 +214,12 @@ def test_a_connect_that_hangs_is_cut_too(lane: Lane, server: FaultServer) -> Non
     """A full backlog: neither accepted nor refused."""
     policy = standard(lane, within=0.3, attempts=1)
     started = time.monotonic()
-    with lane.guarded(policy) as there, pytest.raises(lane.library.ConnectTimeout):
+    with Lateness() as machine, lane.guarded(policy) as there, pytest.raises(lane.library.ConnectTimeout):
         there.get(server.blackhole_url)
-    assert time.monotonic() - started < 0.3 + 0.05 + SLACK
+    assert time.monotonic() - started < 0.3 + 0.05 + SLACK + machine.seconds
 
 
 @lanes
-@pytest.mark.real_time
 def test_nothing_is_left_behind(lane: Lane, server: FaultServer) -> None:
     """After every kind of trouble at once, the pool has all its places and closing it closes every connection."""
     # MAY_PASS holds a status and steps of several kinds, told apart by place only.
@@ -228,11 +228,11 @@ def test_nothing_is_left_behind(lane: Lane, server: FaultServer) -> None:
     policy = standard(lane, within=5.0, breaker=None, budget=None)
     with lane.guarded(policy, limits=limits) as there:
         there.gather(40, lambda _: there.client.get(f"{server.url}/bad"))
-        server.always("/meet", steps.reply(200, delay=0.2))
-        started = time.monotonic()
+        server.always("/meet", steps.reply(200, delay=1.0))
         replies = there.gather(8, lambda _: there.client.get(f"{server.url}/meet"))
         assert [reply.status_code for reply in replies] == [200] * 8
-        assert time.monotonic() - started < 0.2 * 2, "all eight at once"
+        met = [seen.at for seen in server.seen if seen.path == "/meet"]
+        assert max(met) - min(met) < 1.0, "all eight came before one was answered"
     wait_until = time.monotonic() + 2.0
     while server.open_connections and time.monotonic() < wait_until:
         time.sleep(0.001)

@@ -11,6 +11,7 @@ environment switches weaving off: then functions are wrapped in the shells thems
 
 from __future__ import annotations
 
+import functools
 import inspect
 import linecache
 import os
@@ -23,7 +24,7 @@ from typing import Any, Final, NamedTuple
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.quiet import Live, Quiet
 from resilix.policies.registry import REGISTRY
-from resilix.policies.weave_text import OWN, Shape, named, parsed, source_of
+from resilix.policies.weave_text import OWN, Shape, named, source_of
 
 MOST_KEPT: Final = 512
 """How many different woven sources are kept for functions of the same shape."""
@@ -82,7 +83,7 @@ class Loom:
             filename = f"<resilix woven {self._numbers}>"
         namespace: dict[str, Any] = {}
         # Our own text, and names of parameters.
-        exec(compile(parsed(source), filename, "exec", dont_inherit=True), namespace)
+        exec(compile(source, filename, "exec", dont_inherit=True), namespace)
         code: types.CodeType = namespace["woven"].__code__
         with self._lock:
             if len(self._codes) >= MOST_KEPT:
@@ -122,23 +123,30 @@ def weave(levels: Sequence[Level], fn: AnyCallable, shape: Shape, *, is_async: b
     if like is not None:
         code = named(code, shape.names, like)
     namespace: dict[str, Any] = {"__name__": __name__, f"{OWN}_fn": fn}
+    live = False
     for depth, level in enumerate(levels):
-        namespace[f"{OWN}{depth}_shell"] = level.shell
-        for name, one in (*level.quiet.names.items(), *BUILTINS.items()):
-            namespace[f"{OWN}{depth}_{name}"] = one.look_up() if isinstance(one, Live) else one
+        own = f"{OWN}{depth}_"
+        namespace[f"{own}shell"] = level.shell
+        namespace.update(_builtins(own))
+        for name, one in level.quiet.names.items():
+            if type(one) is Live:
+                live, one = True, one.look_up()
+            namespace[own + name] = one
     woven = types.FunctionType(code, namespace)
     if not is_async:
         namespace.update(_for_handed(levels, weakref.ref(woven)))
     if like is not None:
         woven.__defaults__, woven.__kwdefaults__ = like.__defaults__, like.__kwdefaults__
-    if any(isinstance(one, Live) for level in levels for one in level.quiet.names.values()):
+    if live:
         namespace[f"{OWN}_quiets"] = tuple(level.quiet for level in levels)
         WITH_LIVE_NAMES.add(woven)
     return woven
 
 
-BUILTINS: Final = {one.__name__: one for one in (AttributeError, BaseException, Exception, KeyError)}
-"""The builtins that quiet cases use: a parameter may have the same name."""
+@functools.cache
+def _builtins(own: str) -> dict[str, type]:
+    """The builtins that quiet cases use, under names of ours: a parameter may have the same name."""
+    return {own + one.__name__: one for one in (AttributeError, BaseException, Exception, KeyError)}
 
 
 def _for_handed(levels: Sequence[Level], woven: weakref.ref[types.FunctionType]) -> dict[str, Any]:
@@ -156,8 +164,7 @@ def _for_handed(levels: Sequence[Level], woven: weakref.ref[types.FunctionType])
             result = level.handed(result, args, kwargs)
         return result
 
-    names = {"kind": None, "plain": (), "hands": hands, "go_on": go_on}
-    return {f"{OWN}_{name}": one for name, one in names.items()}
+    return {f"{OWN}_kind": None, f"{OWN}_plain": (), f"{OWN}_hands": hands, f"{OWN}_go_on": go_on}
 
 
 def unwoven(shell: AnyCallable, fn: Any, *, is_async: bool) -> Any:

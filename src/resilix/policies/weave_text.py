@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import inspect
 import keyword
@@ -67,21 +66,26 @@ def shape_of(fn: AnyCallable) -> Shape | None:
 
 def named(code: types.CodeType, names: tuple[str, ...], like: types.FunctionType) -> types.CodeType:
     """The code of a woven function with the names of the function it stands for, and of that one's parameters."""
-    real = dict(zip(_stand_ins(len(names)), names, strict=True))
-
-    def rename(constant: Any) -> Any:
-        if isinstance(constant, tuple):
-            return tuple(rename(one) for one in constant)
-        return real.get(constant, constant) if isinstance(constant, str) else constant
-
+    stand_ins = code.co_varnames[: len(names)]
+    constants = code.co_consts
+    if like.__code__.co_kwonlyargcount:  # arguments handed on by name
+        real = dict(zip(stand_ins, names, strict=True))
+        constants = tuple([_renamed_constant(one, real) for one in constants])
     return code.replace(
         co_name=like.__name__,
         co_qualname=like.__qualname__,
         co_varnames=names + code.co_varnames[len(names) :],
-        co_consts=tuple(rename(one) for one in code.co_consts),  # arguments handed on by name
+        co_consts=constants,
     )
 
 
+def _renamed_constant(constant: Any, real: dict[str, str]) -> Any:
+    if type(constant) is tuple:
+        return tuple([_renamed_constant(one, real) for one in constant])  # pyright: ignore[reportUnknownVariableType]
+    return real.get(constant, constant) if type(constant) is str else constant
+
+
+@functools.cache
 def _stand_ins(count: int) -> tuple[str, ...]:
     return tuple(f"p{number}" for number in range(count))
 
@@ -138,8 +142,30 @@ def _go_on(depth: int, shape: Shape, unless: str = "") -> list[str]:
 def _level(text: str, depth: int, inner: list[str], shape: Shape, *, is_async: bool) -> list[str]:
     """The lines of one policy around those of the next."""
     wait = "await " if is_async else ""
+    lines: list[str] = []
+    for margin, bare in _renamed(text, depth, is_async):
+        if bare == INNER:
+            lines += [margin + one for one in inner]
+        elif bare == PLAIN:
+            aside = [f"{OWN}_result = {wait}{OWN}{depth}_shell({shape.arguments})"]
+            aside += [] if is_async else _go_on(depth, shape)
+            lines += [margin + one for one in aside]
+        else:
+            lines.append(margin + bare.replace(CALL, shape.packed))
+    return lines
+
+
+INNER: Final = "result = INNER"
+PLAIN: Final = "result = PLAIN"
+CALL: Final = f"{OWN} CALL"
+"""Stands for the arguments until they are known; no name of a policy's own looks like it."""
+
+
+@functools.lru_cache(MOST_WRITTEN)
+def _renamed(text: str, depth: int, is_async: bool) -> list[tuple[str, str]]:
+    """Each line of a policy, margin and rest, with the names it has at this place."""
     words = {
-        "CALL": shape.packed,
+        "CALL": CALL,
         "AWAIT": "await" if is_async else "",
         "DONE": f"return {OWN}_result" if depth == 0 else "pass",
         "result": f"{OWN}_result",
@@ -149,37 +175,13 @@ def _level(text: str, depth: int, inner: list[str], shape: Shape, *, is_async: b
         name = found[0]
         return words[name] if name in words else name if keyword.iskeyword(name) else f"{OWN}{depth}_{name}"
 
-    lines: list[str] = []
+    lines: list[tuple[str, str]] = []
     for line in text.strip("\n").split("\n"):
         bare = line.lstrip()
-        margin = line[: len(line) - len(bare)]
-        if bare == "result = INNER":
-            lines += [margin + one for one in inner]
-        elif bare == "result = PLAIN":
-            aside = [f"{OWN}_result = {wait}{OWN}{depth}_shell({shape.arguments})"]
-            aside += [] if is_async else _go_on(depth, shape)
-            lines += [margin + one for one in aside]
-        else:
-            lines.append(margin + _word().sub(word, bare))
+        kept = bare in (INNER, PLAIN)
+        lines.append((line[: len(line) - len(bare)], bare if kept else _word().sub(word, bare)))
     return lines
 
 
 def _indented(lines: list[str]) -> list[str]:
     return ["    " + line for line in lines]
-
-
-def parsed(source: str) -> ast.Module:
-    """Parse a source so that ``try:`` is no line of its own: for each such line the interpreter takes a step."""
-    tree = ast.parse(source)
-    _begin_with_body(tree.body)
-    return tree
-
-
-def _begin_with_body(block: list[ast.stmt]) -> None:
-    for statement in block:
-        for part in ("body", "orelse", "finalbody"):
-            _begin_with_body(getattr(statement, part, []))
-        for handler in getattr(statement, "handlers", []):
-            _begin_with_body(handler.body)
-        if isinstance(statement, ast.Try):
-            statement.lineno = statement.body[0].lineno
