@@ -23,16 +23,16 @@ from resilix.errors import (
 )
 from resilix.policies.base import Policy
 from resilix.policies.breaker import CircuitBreaker
-from resilix.policies.budget import RetryBudget
 from resilix.policies.permit import Permit
-from resilix.policies.retry import retry
 from resilix.policies.time_left import deadline
 
 if TYPE_CHECKING:
     from resilix.core.snapshot import BreakerSnapshot
+    from resilix.policies.budget import RetryBudget
     from resilix.policies.bulkhead import Bulkhead
     from resilix.policies.fallback import fallback
     from resilix.policies.pipeline import pipeline
+    from resilix.policies.retry import retry
     from resilix.policies.timeout import timeout
     from resilix.telemetry.health import health
 
@@ -68,9 +68,11 @@ __all__ = [
 _LATE: Final = {
     "BreakerSnapshot": "resilix.core.snapshot",
     "Bulkhead": "resilix.policies.bulkhead",
+    "RetryBudget": "resilix.policies.budget",
     "fallback": "resilix.policies.fallback",
     "health": "resilix.telemetry.health",
     "pipeline": "resilix.policies.pipeline",
+    "retry": "resilix.policies.retry",
     "timeout": "resilix.policies.timeout",
 }
 """Names that are loaded when they are asked for, so that programs which do without them do not pay for them."""

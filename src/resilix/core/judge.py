@@ -9,8 +9,7 @@ from typing import Any
 from tenacity import RetryCallState
 
 from resilix.core.options import refuse
-from resilix.core.retry_plan import asks_results
-from resilix.core.verdict import Matcher, OnHookError, Verdict, refuse_async
+from resilix.core.verdict import Matcher, OnHookError, Verdict, asks_results, refuse_async
 from resilix.errors import RejectedError
 
 NOTHING_COUNTS = "write on=ConnectionError, say, and ignore= only for some of what it covers"

@@ -14,22 +14,13 @@ from typing import Any, Final, NamedTuple
 
 import tenacity
 from tenacity import RetryCallState, TryAgain
-from tenacity.retry import (
-    retry_all,
-    retry_any,
-    retry_base,
-    retry_if_exception,
-    retry_if_exception_cause_type,
-    retry_if_exception_message,
-    retry_if_exception_type,
-    retry_if_not_exception_type,
-)
+from tenacity.retry import retry_base
 from tenacity.stop import stop_base
 from tenacity.wait import wait_base, wait_fixed, wait_random, wait_random_exponential
 
 from resilix.core import options
 from resilix.core.budget import BudgetCore
-from resilix.core.verdict import Matcher
+from resilix.core.verdict import Matcher, asks_results
 from resilix.errors import RejectedError
 
 OWNER = "retry"
@@ -41,14 +32,6 @@ DOUBLINGS: Final = 7
 """After so many waits the default has reached its longest."""
 NO_MAXIMUM: Final = 1e9
 """Tenacity's own "no maximum" is far above this many seconds."""
-ON_EXCEPTIONS_ONLY: Final = (
-    retry_if_exception,
-    retry_if_exception_type,
-    retry_if_not_exception_type,
-    retry_if_exception_cause_type,
-    retry_if_exception_message,
-)
-"""Retry objects that never look at a result. Exact types: some of their subclasses do look."""
 
 
 class Answer(NamedTuple):
@@ -200,13 +183,6 @@ def read_answer(answer: object) -> Answer:
     if hasattr(answer, "__await__"):
         raise TypeError(f"the predicate gave back {type(answer).__name__}, which nobody awaits here")
     return Answer(bool(answer))
-
-
-def asks_results(on: Any) -> bool:
-    """Whether a tenacity retry object looks at results too."""
-    if isinstance(on, (retry_any, retry_all)):
-        return any(asks_results(one) for one in on.retries)
-    return type(on) not in ON_EXCEPTIONS_ONLY
 
 
 def _sees_state(strategy: Any) -> bool:

@@ -5,10 +5,19 @@ from __future__ import annotations
 import enum
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from tenacity import RetryCallState
-from tenacity.retry import retry_base
+from tenacity.retry import (
+    retry_all,
+    retry_any,
+    retry_base,
+    retry_if_exception,
+    retry_if_exception_cause_type,
+    retry_if_exception_message,
+    retry_if_exception_type,
+    retry_if_not_exception_type,
+)
 
 from resilix.core.options import refuse
 from resilix.errors import RejectedError
@@ -16,6 +25,15 @@ from resilix.errors import RejectedError
 Predicate: TypeAlias = Callable[[Exception], object]
 On: TypeAlias = "type[Exception] | tuple[type[Exception], ...] | Callable[[Any], object] | retry_base"
 """What names exceptions: a type, a tuple of types, a predicate, or a tenacity retry object."""
+
+ON_EXCEPTIONS_ONLY: Final = (
+    retry_if_exception,
+    retry_if_exception_type,
+    retry_if_not_exception_type,
+    retry_if_exception_cause_type,
+    retry_if_exception_message,
+)
+"""Retry objects that never look at a result. Exact types: some of their subclasses do look."""
 
 OnHookError: TypeAlias = Callable[[str, Exception], None]
 """Told the option's name and what its function raised."""
@@ -90,6 +108,13 @@ def state_of(error: Exception) -> RetryCallState:
     state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]
     state.set_exception((type(error), error, error.__traceback__))
     return state
+
+
+def asks_results(on: Any) -> bool:
+    """Whether a tenacity retry object looks at results too."""
+    if isinstance(on, (retry_any, retry_all)):
+        return any(asks_results(one) for one in on.retries)
+    return type(on) not in ON_EXCEPTIONS_ONLY
 
 
 def _types(owner: str, option: str, on: object) -> tuple[type[Exception], ...]:

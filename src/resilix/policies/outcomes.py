@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from resilix.core.retry_plan import Answer
+if TYPE_CHECKING:
+    from resilix.core.retry_plan import Answer
 
 
 class Outcomes(Protocol):
