@@ -249,6 +249,5 @@ class _Run:
             call.outcome = Outcome.FAILED
         else:
             call.outcome = Outcome.SUCCEEDED if answer is ANSWER else Outcome.FALLBACK
-        finally:
-            call.end = self.loop.now
-            group.look()
+        call.end = self.loop.now
+        group.look()
