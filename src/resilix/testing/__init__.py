@@ -26,14 +26,36 @@ from resilix.testing.virtual import VirtualTime, virtual_time
 
 if TYPE_CHECKING:
     from resilix.testing import steps
+    from resilix.testing.event_kinds import event
+    from resilix.testing.event_lines import Recorded
     from resilix.testing.fault_record import Seen
     from resilix.testing.fault_server import FaultServer
+    from resilix.testing.fresh import fresh_state, reset_policies
+    from resilix.testing.recorder import EventRecord, record_events
 
-__all__ = ["FaultServer", "Seen", "VirtualTime", "steps", "virtual_time"]
+__all__ = [
+    "EventRecord",
+    "FaultServer",
+    "Recorded",
+    "Seen",
+    "VirtualTime",
+    "event",
+    "fresh_state",
+    "record_events",
+    "reset_policies",
+    "steps",
+    "virtual_time",
+]
 
 LATE = {
+    "EventRecord": "resilix.testing.recorder",
     "FaultServer": "resilix.testing.fault_server",
+    "Recorded": "resilix.testing.event_lines",
     "Seen": "resilix.testing.fault_record",
+    "event": "resilix.testing.event_kinds",
+    "fresh_state": "resilix.testing.fresh",
+    "record_events": "resilix.testing.recorder",
+    "reset_policies": "resilix.testing.fresh",
     "steps": "resilix.testing.steps",
 }
 """Names that are loaded when they are asked for: the server needs asyncio, and virtual time does not."""
