@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from resilix.testing.fault_record import Seen
     from resilix.testing.fault_server import FaultServer
     from resilix.testing.fresh import fresh_state, reset_policies
-    from resilix.testing.recorder import EventRecord, record_events
+    from resilix.testing.recorder import EventRecord, EventRecording, record_events
 
 __all__ = [
     "EventRecord",
+    "EventRecording",
     "FaultServer",
     "Recorded",
     "Seen",
@@ -49,6 +50,7 @@ __all__ = [
 
 LATE = {
     "EventRecord": "resilix.testing.recorder",
+    "EventRecording": "resilix.testing.recorder",
     "FaultServer": "resilix.testing.fault_server",
     "Recorded": "resilix.testing.event_lines",
     "Seen": "resilix.testing.fault_record",
