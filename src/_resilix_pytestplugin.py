@@ -142,27 +142,31 @@ def _resilix(request: pytest.FixtureRequest) -> Generator[Tools]:
     """
     item: pytest.Item = request.node
     marks = _marks_of(item)
-    chosen = _chosen(marks)
-    if chosen.get("fresh", request.config.getini("resilix_fresh")) and "resilix" in sys.modules:
+    chosen, names = _chosen(marks), request.fixturenames
+    fresh = chosen.get("fresh", request.config.getini("resilix_fresh"))
+    virtual = CLOCK in names or chosen.get("time", request.config.getini("resilix_time")) == "virtual"
+    if CLOCK in names and chosen.get("time") == "real":
+        pytest.fail(f'{CLOCK} is a virtual clock, and the marker says time="real"; leave one out', pytrace=False)
+    tools = Tools()
+    with tools.undo:
+        if marks or virtual or EVENTS in names or FAULTS in names:
+            item.stash[TOOLS] = tools
+            seed = chosen.get("seed")
+            if seed is not None:
+                _seed_call(item, seed, tools.undo)
+            tools.begin(virtual=virtual, seed=seed)
+        if fresh:
+            _as_made()
+        yield tools
+    if fresh and tools.clock is not None:
+        _as_made()  # what they have written down by that clock means nothing by the real one
+
+
+def _as_made() -> None:
+    if "resilix" in sys.modules:
         from resilix.testing import reset_policies
 
         reset_policies()
-    virtual = chosen.get("time", request.config.getini("resilix_time")) == "virtual"
-    names = request.fixturenames
-    if CLOCK in names and chosen.get("time") == "real":
-        pytest.fail(
-            f'{CLOCK} is a virtual clock, and the marker says time="real"; leave one of them out', pytrace=False
-        )
-    tools = Tools()
-    virtual = virtual or CLOCK in names
-    if marks or virtual or EVENTS in names or FAULTS in names:
-        item.stash[TOOLS] = tools
-        seed = chosen.get("seed")
-        tools.begin(virtual=virtual, seed=seed)
-        if seed is not None:
-            _seed_call(item, seed, tools.undo)
-    with tools.undo:
-        yield tools
 
 
 def _seed_call(item: pytest.Item, seed: int, undo: ExitStack) -> None:

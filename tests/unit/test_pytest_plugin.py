@@ -88,6 +88,25 @@ def test_what_a_fixture_of_the_test_does_to_a_policy_stays(project: Project) -> 
     project.run().assert_outcomes(passed=2)
 
 
+def test_what_a_test_did_by_a_virtual_clock_is_not_left_behind(project: Project) -> None:
+    """A wider fixture that ends after it finds policies as made, though nothing resets them afterwards otherwise."""
+    project.tests(
+        dedent("""
+            @pytest.fixture(scope="module")
+            def closed_in_the_end():
+                yield
+                assert shop.quotes.state == "closed"
+                assert shop.quotes.snapshot().since > 0
+
+            def test_it(closed_in_the_end, resilix_clock):
+                assert shop.quotes.snapshot().since == 0.0
+                resilix_clock.advance(7.0)
+                shop.quotes.force_open()
+            """)
+    )
+    project.run().assert_outcomes(passed=1)
+
+
 # -- time ----------------------------------------------------------------------------------------------------------
 
 VIRTUAL_ASYNC = """
@@ -378,3 +397,13 @@ def test_the_marker_and_the_fixtures_explain_themselves(project: Project) -> Non
     listed = project.run("--fixtures").stdout.str()
     for name in ("resilix_clock", "resilix_events", "resilix_faults"):
         assert re.search(rf"^{name} .*\n    \S", listed, flags=re.MULTILINE), name
+
+
+def test_the_code_of_the_page_runs_under_the_plugin(project: Project) -> None:
+    """Each block is a module of tests, or of settings for one."""
+    page = (ROOT / "docs" / "pytest.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    project.pytester.makepyfile(**{f"test_block_{number}": block for number, block in enumerate(blocks)})
+    result = project.run()
+    result.assert_outcomes(passed=4)
+    assert len(blocks) == 4
