@@ -163,7 +163,7 @@ def _resilix(request: pytest.FixtureRequest) -> Generator[Tools]:
 
 
 def _as_made() -> None:
-    if "resilix" in sys.modules:
+    if sys.modules.get("resilix") is not None:
         from resilix.testing import reset_policies
 
         reset_policies()
@@ -207,12 +207,13 @@ def resilix_faults(_resilix: Tools) -> Generator[Any]:
 # -- reports -------------------------------------------------------------------------------------------------------
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+@pytest.hookimpl(hookwrapper=True)  # the older form: a plugin that pytest cannot load stops every run of its user
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any]:
     """Show what the policies did where a test that looks at them has failed."""
-    report = yield
-    if report.failed and TOOLS in item.stash:
-        events = item.stash[TOOLS].events
-        if events is not None:
-            report.sections.append(("resilix timeline", str(events)))
-    return report
+    outcome = yield
+    if outcome.excinfo is not None or TOOLS not in item.stash:
+        return
+    report: pytest.TestReport = outcome.get_result()
+    events = item.stash[TOOLS].events
+    if report.failed and events is not None:
+        report.sections.append(("resilix timeline", str(events)))
