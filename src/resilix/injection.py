@@ -7,7 +7,7 @@ when the door opens, and the quiet path of HTTP is shut by ``attention.py``. Who
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Final, Protocol
 
@@ -32,9 +32,7 @@ class Plan(Protocol):
 class Door(Protocol):
     """What an attempt goes through while faults are injected by name."""
 
-    def run(
-        self, names: tuple[str, ...], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def run(self, names: tuple[str, ...], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Let the plans for these names befall a call, then make it."""
         ...
 
@@ -44,7 +42,7 @@ class Door(Protocol):
         """The same, async."""
         ...
 
-    def plans(self, names: tuple[str, ...]) -> list[tuple[str, Plan]]:
+    def plans(self, names: tuple[str, ...]) -> Sequence[tuple[str, Plan]]:
         """The plans for these names, each with the name it is for; the newest first."""
         ...
 

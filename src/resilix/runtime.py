@@ -77,7 +77,7 @@ class Driver(Protocol):
         """Suspend the calling task; a zero wait still lets others run."""
 
     def spend(self, seconds: float) -> None:
-        """Block the calling thread as an attempt would that takes so long: no wait between attempts, to who lists them."""
+        """Block the calling thread as an attempt that takes so long; not listed as a wait between attempts."""
 
     async def aspend(self, seconds: float) -> None:
         """Suspend the calling task, likewise."""

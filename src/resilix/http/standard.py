@@ -39,7 +39,7 @@ class Standard:
         *,
         per: Per,
         conduct: Conduct,
-        make: Callable[[str, str], KeyState],
+        make: Callable[[str, str, str], KeyState],
         retries: int,
         most_keys: int,
     ) -> None:
@@ -49,10 +49,10 @@ class Standard:
         self.retries: float = retries
         REGISTRY.count(self)
         self._key_of = None if per is None or per == "origin" else per
-        self._state = make(name, "") if per is None else None
+        self._state = make(name, "", name) if per is None else None
         known: dict[str, Known] = {}
         self._keyed: KeyedStates[KeyState] = KeyedStates(
-            lambda key: make(f"{name} {key}", key),
+            lambda key: make(f"{name} {key}", key, name),
             limit=most_keys,
             busy=lambda state: state.busy,
             evicted=partial(_retire, known),

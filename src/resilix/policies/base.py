@@ -153,14 +153,18 @@ class BoundPolicy(Policy[Alt]):
             )
         shell = self._sync_shell
         if shell is None:
-            shell = self._sync_shell = self._extend(Target.innermost(run_first, is_async=False, serves_many=True)).callable()
+            shell = self._sync_shell = self._extend(
+                Target.innermost(run_first, is_async=False, serves_many=True)
+            ).callable()
         return cast("R | Alt", shell(fn, *args, **kwargs))
 
     async def acall(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R | Alt:
         """Await ``fn(*args, **kwargs)`` under this policy; see :meth:`Policy.acall`."""
         shell = self._async_shell
         if shell is None:
-            shell = self._async_shell = self._extend(Target.innermost(await_first, is_async=True, serves_many=True)).callable()
+            shell = self._async_shell = self._extend(
+                Target.innermost(await_first, is_async=True, serves_many=True)
+            ).callable()
         return cast("R | Alt", await shell(fn, *args, **kwargs))
 
 

@@ -22,7 +22,6 @@ from resilix.testing.plans import Plan
 from resilix.testing.switch import demand
 
 
-
 class _Changing:
     """Held while the door is opened or shut: one for all."""
 
@@ -77,9 +76,7 @@ class Injected:
             return  # its breaker refused everything, say
         near = get_close_matches(self.name, sorted(known), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        warnings.warn(
-            f"{self!r} met no call, and nothing alive has that name{hint}", ResilixWarning, stacklevel=3
-        )
+        warnings.warn(f"{self!r} met no call, and nothing alive has that name{hint}", ResilixWarning, stacklevel=3)
 
 
 class NameDoor:

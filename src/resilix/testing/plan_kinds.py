@@ -10,7 +10,7 @@ from typing import Any, Final
 from resilix.core import options
 from resilix.core.options import refuse
 from resilix.errors import ConfigurationError
-from resilix.policies.fates import ERROR, STATUS, Fault
+from resilix.policies.fates import ERROR, HANG, STATUS, Fault
 from resilix.policies.functions import qualified_name
 from resilix.testing.durations import Duration
 from resilix.testing.plans import PASS, Decision, Occasion, Plan
@@ -35,11 +35,17 @@ class Always(Plan):
 
     def __init__(self, text: str, fault: Fault) -> None:
         super().__init__(text)
+        self._bare = fault.kind != HANG and fault.retry_after is None
         self._decision = Decision(0.0, fault)
 
     def decide(self, occasion: Occasion) -> Decision:
         """It never hesitates."""
         return self._decision
+
+    def brief(self) -> str:
+        """As it may be written there: ``503`` for ``faults.status(503)``."""
+        fault = self._decision.fault
+        return fault.text if self._bare and fault is not None else super().brief()
 
 
 class Chance:
@@ -66,11 +72,11 @@ class InOrder(Plan):
     """One outcome for each call, in order."""
 
     def __init__(self, entries: Sequence[Plan], then: Plan, *, repeat: bool) -> None:
-        inside = [repr(one).removeprefix("faults.") for one in entries]
+        inside = [one.brief() for one in entries]
         if repeat:
             inside.append("repeat=True")
         elif not isinstance(then, Ok):
-            inside.append(f"then={repr(then).removeprefix('faults.')}")
+            inside.append(f"then={then.brief()}")
         super().__init__(f"faults.sequence({', '.join(inside)})", *entries, then)
         self._entries, self._then, self._repeat = tuple(entries), then, repeat
         self._next = 0
@@ -95,7 +101,7 @@ class Rate(Plan):
     """A fault for a share of the calls."""
 
     def __init__(self, share: float, chance: Chance, fault: Plan) -> None:
-        text = f"faults.rate({share:g}{chance.shown()}, fault={repr(fault).removeprefix('faults.')})"
+        text = f"faults.rate({share:g}{chance.shown()}, fault={fault.brief()})"
         super().__init__(text, fault)
         self._share, self._chance = share, chance
 
@@ -192,7 +198,11 @@ def _instances(owner: str, option: str, kind: type[BaseException]) -> Callable[[
             continue
         return lambda: kind(*args)
     raise refuse(
-        owner, option, kind, "it cannot be made without arguments of its own", f"write faults.error(lambda: {kind.__name__}(…))"
+        owner,
+        option,
+        kind,
+        "it cannot be made without arguments of its own",
+        f"write faults.error(lambda: {kind.__name__}(…))",
     )
 
 

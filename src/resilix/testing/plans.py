@@ -211,6 +211,10 @@ class Plan(Guard):
     def __repr__(self) -> str:
         return self._text
 
+    def brief(self) -> str:
+        """The same inside a plan of this module's."""
+        return repr(self).removeprefix("faults.")
+
     def __str__(self) -> str:
         counts, log = self.counts, self.log
         did = [f"{number} {what}" for what, number in ((PASSED, counts.passed), *sorted(counts.faults.items()))]
