@@ -17,7 +17,7 @@ from resilix.attention import ATTENTION
 class Plan(Protocol):
     """Decides what befalls a call."""
 
-    def meet(
+    def _meet(
         self,
         name: str,
         label: str,

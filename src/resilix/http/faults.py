@@ -1,3 +1,5 @@
+# pyright: reportPrivateUsage=false
+# What plans, fates and doors say to each other is no business of a user's.
 """Fault plans over HTTP: statuses become answers of the library, and errors become its own.
 
 One source for httpx and httpx2; the doors (``resilix.httpx``, ``resilix.httpx2``) add the base classes.
@@ -153,7 +155,7 @@ def _further(call: Call) -> tuple[str, ...]:
 def _fates(door: Door, call: Call, request: Any) -> Iterator[Fate]:
     """What befalls the attempt, one by one: what the newest plan lets pass is for the next."""
     for name, plan in () if _holds_ours(call) else door.plans(_names(call)):
-        fate = plan.meet(name, call.label, request=request)
+        fate = plan._meet(name, call.label, request=request)
         if fate is not None:
             yield fate
 
@@ -166,7 +168,7 @@ def around(plan: Plan, fn: Any, label: str) -> Any:
 
     def befallen(call: Call) -> Any:
         request = call.request
-        fate = plan.meet(label, label, request=request)
+        fate = plan._meet(label, label, request=request)
         response = None if fate is None else befall(fate, call.port.library, request)
         return fn(call) if response is None else response
 
@@ -178,7 +180,7 @@ def around_async(plan: Plan, fn: Any, label: str) -> Any:
 
     async def befallen(call: Call) -> Any:
         request = call.request
-        fate = plan.meet(label, label, request=request)
+        fate = plan._meet(label, label, request=request)
         response = None if fate is None else await abefall(fate, call.port.library, request)
         return await fn(call) if response is None else response
 
@@ -233,7 +235,7 @@ class SyncFaults(BaseFaults):
 
     def handle_request(self, request: Any) -> Any:
         """Send a request, unless something befalls it."""
-        fate = self.plan.meet(LABEL, LABEL, request=request)
+        fate = self.plan._meet(LABEL, LABEL, request=request)
         response = None if fate is None else befall(fate, self.LIBRARY, request)
         return self.inner.handle_request(request) if response is None else response
 
@@ -265,7 +267,7 @@ class AsyncFaults(BaseFaults):
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request, unless something befalls it."""
-        fate = self.plan.meet(LABEL, LABEL, request=request)
+        fate = self.plan._meet(LABEL, LABEL, request=request)
         response = None if fate is None else await abefall(fate, self.LIBRARY, request)
         return await self.inner.handle_async_request(request) if response is None else response
 

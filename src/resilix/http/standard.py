@@ -39,7 +39,7 @@ class Standard:
         *,
         per: Per,
         conduct: Conduct,
-        make: Callable[[str, str, str], KeyState],
+        make: Callable[[str, str], KeyState],
         retries: int,
         most_keys: int,
     ) -> None:
@@ -49,10 +49,10 @@ class Standard:
         self.retries: float = retries
         REGISTRY.count(self)
         self._key_of = None if per is None or per == "origin" else per
-        self._state = make(name, "", name) if per is None else None
+        self._state = make(name, "") if per is None else None
         known: dict[str, Known] = {}
         self._keyed: KeyedStates[KeyState] = KeyedStates(
-            lambda key: make(f"{name} {key}", key, name),
+            lambda key: make(f"{name} {key}", key),
             limit=most_keys,
             busy=lambda state: state.busy,
             evicted=partial(_retire, known),
@@ -209,7 +209,7 @@ def standard(
     options.whole(OWNER, "most_keys", most_keys, least=1, why="it is how many keys are remembered")
     longest = options.duration(OWNER, "max_wait", max_wait, zero="no waiting")
     recipe = Recipe(
-        conduct, attempts=attempts, wait=wait, limit=limit, max_wait=longest, budget=budget, breaker=breaker
+        name, conduct, attempts=attempts, wait=wait, limit=limit, max_wait=longest, budget=budget, breaker=breaker
     )
     recipe.check(name)
     return Standard(name, per=per, conduct=conduct, make=recipe.make, retries=attempts, most_keys=most_keys)

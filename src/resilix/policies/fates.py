@@ -1,3 +1,5 @@
+# pyright: reportPrivateUsage=false
+# What plans, fates and doors say to each other is no business of a user's.
 """What befalls one call under a fault plan: a wait, and then an error, a status, a hang, or nothing."""
 
 from __future__ import annotations
@@ -42,15 +44,15 @@ class Fault(NamedTuple):
 class Owner(Protocol):
     """The plan a fate comes from."""
 
-    def park(self, fate: Fate, parker: Any) -> bool:
+    def _park(self, fate: Fate, parker: Any) -> bool:
         """A call is about to hang; False when the plan was released since the fate was decided."""
         ...
 
-    def unpark(self, parker: Any) -> None:
+    def _unpark(self, parker: Any) -> None:
         """It hangs no more."""
         ...
 
-    def cut_short(self, seconds: float) -> None:
+    def _cut_short(self, seconds: float) -> None:
         """So much of a wait that was counted did not take place."""
         ...
 
@@ -129,7 +131,7 @@ class Fate:
 
     def _cut_short(self, began: float) -> None:
         waited = min(max(0.0, SYSTEM.now() - began), self.delay)
-        self._owner.cut_short(self.delay - waited)
+        self._owner._cut_short(self.delay - waited)
 
     def hang(self, limit: float) -> None:
         """Wait until the plan is released, the deadline passes, or the seconds are over.
@@ -139,21 +141,21 @@ class Fate:
         if not POOL.owns(threading.current_thread()):
             limit = min(limit, DEADLINE.remaining(SYSTEM.now()))
         parker = ThreadParker()
-        if self._owner.park(self, parker):
+        if self._owner._park(self, parker):
             try:
                 parker.park(None if limit == INFINITE else max(0.0, limit))
             finally:
-                self._owner.unpark(parker)
+                self._owner._unpark(parker)
 
     async def ahang(self, limit: float) -> None:
         """The same, async: a cancellation ends it too."""
         limit = min(limit, DEADLINE.remaining(SYSTEM.now()))
         parker = async_parker()
-        if self._owner.park(self, parker):
+        if self._owner._park(self, parker):
             try:
                 await parker.park(None if limit == INFINITE else max(0.0, limit))
             finally:
-                self._owner.unpark(parker)
+                self._owner._unpark(parker)
 
 
 def hung() -> TimeoutError:

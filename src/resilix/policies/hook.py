@@ -13,8 +13,7 @@ from contextvars import Token
 from typing import Any
 
 from resilix.injection import AROUND, INJECTION
-from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable, promises_awaitable, qualified_name
-from resilix.runtime import loop_runs
+from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable, qualified_name
 
 
 def hooked(fn: AnyCallable, *, is_async: bool, serves_many: bool = False) -> AnyCallable:
@@ -30,11 +29,11 @@ def hooked(fn: AnyCallable, *, is_async: bool, serves_many: bool = False) -> Any
         door = INJECTION.door
         if door is None:
             return fn(*args, **kwargs)
-        user, call, given = (args[0], functools.partial(fn, args[0]), args[1:]) if serves_many else (fn, fn, args)
+        user, given = (args[0], args[1:]) if serves_many else (fn, args)
         names = (*AROUND.get(), qualified_name(user))
-        if is_async or (promises_awaitable(user) and loop_runs()):
-            return door.arun(names, call, given, kwargs)
-        return door.run(names, call, given, kwargs)
+        if not is_async:
+            return door.run(names, user, given, kwargs)
+        return door.arun(names, functools.partial(fn, user) if serves_many else fn, given, kwargs)
 
     return attempt
 

@@ -39,7 +39,8 @@ from resilix.testing.plan_kinds import (
     plan_of,
     status_plan,
 )
-from resilix.testing.plans import Counts, Entry, Occasion, Plan, span
+from resilix.testing.plan_records import Counts, Entry, Occasion
+from resilix.testing.plans import Plan, span
 from resilix.testing.switch import Enabled, enabled
 
 __all__ = [

@@ -1,3 +1,5 @@
+# pyright: reportPrivateUsage=false
+# What plans, fates and doors say to each other is no business of a user's.
 """Fault plans that are injected by name, into code that knows nothing of them."""
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from typing import Any
 from resilix.core.options import refuse
 from resilix.errors import ConfigurationError, ResilixWarning
 from resilix.injection import AROUND, INJECTION
-from resilix.policies.functions import AnyCallable, is_awaitable
+from resilix.policies.functions import AnyCallable, is_awaitable, promises_awaitable
 from resilix.policies.hook import apart
 from resilix.policies.registry import REGISTRY
 from resilix.policies.weave_shut import SHUTTER
+from resilix.runtime import loop_runs
 from resilix.testing.plan_kinds import plan_of
 from resilix.testing.plans import Plan
 from resilix.testing.switch import demand
@@ -54,7 +57,7 @@ class Injected:
             if self._under_way:
                 raise ConfigurationError(f"{self!r}: its block is running already; make another one: faults.inject(…)")
             self._under_way, self.met = True, False
-            self.plan.begin()
+            self.plan._begin()
             _change((self, *_current()))
         return self.plan
 
@@ -100,8 +103,10 @@ class NameDoor:
 
     def run(self, names: tuple[str, ...], fn: AnyCallable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Let the plans for these names befall a call, then make it."""
+        if promises_awaitable(fn) and loop_runs():
+            return self.arun(names, fn, args, kwargs)  # whatever takes time must not block the loop
         for name, plan in self.plans(names):
-            fate = plan.meet(name, names[-1], args, kwargs)
+            fate = plan._meet(name, names[-1], args, kwargs)
             if fate is not None:
                 fate.befall()
         token = AROUND.set(())
@@ -114,7 +119,7 @@ class NameDoor:
     async def arun(self, names: tuple[str, ...], fn: AnyCallable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The same, async."""
         for name, plan in self.plans(names):
-            fate = plan.meet(name, names[-1], args, kwargs)
+            fate = plan._meet(name, names[-1], args, kwargs)
             if fate is not None:
                 await fate.abefall()
         result = fn(*args, **kwargs)

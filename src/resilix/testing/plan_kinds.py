@@ -1,3 +1,5 @@
+# pyright: reportPrivateUsage=false
+# What plans, fates and doors say to each other is no business of a user's.
 """The kinds of fault plans that are not made of others; ``faults.py`` has the functions that make them."""
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from resilix.errors import ConfigurationError
 from resilix.policies.fates import ERROR, HANG, STATUS, Fault
 from resilix.policies.functions import qualified_name
 from resilix.testing.durations import Duration
-from resilix.testing.plans import PASS, Decision, Occasion, Plan
+from resilix.testing.plan_records import PASS, Decision, Occasion
+from resilix.testing.plans import Plan
 
 TEXT: Final = "injected by a fault plan"
 """What an injected exception says, unless it was given as an instance."""
@@ -25,7 +28,7 @@ class Ok(Plan):
     def __init__(self) -> None:
         super().__init__("faults.ok")
 
-    def decide(self, occasion: Occasion) -> Decision:
+    def _decide(self, occasion: Occasion) -> Decision:
         """Nothing befalls it."""
         return PASS
 
@@ -38,14 +41,14 @@ class Always(Plan):
         self._bare = fault.kind != HANG and fault.retry_after is None
         self._decision = Decision(0.0, fault)
 
-    def decide(self, occasion: Occasion) -> Decision:
+    def _decide(self, occasion: Occasion) -> Decision:
         """It never hesitates."""
         return self._decision
 
-    def brief(self) -> str:
+    def _brief(self) -> str:
         """As it may be written there: ``503`` for ``faults.status(503)``."""
         fault = self._decision.fault
-        return fault.text if self._bare and fault is not None else super().brief()
+        return fault.text if self._bare and fault is not None else super()._brief()
 
 
 class Chance:
@@ -72,23 +75,23 @@ class InOrder(Plan):
     """One outcome for each call, in order."""
 
     def __init__(self, entries: Sequence[Plan], then: Plan, *, repeat: bool) -> None:
-        inside = [one.brief() for one in entries]
+        inside = [one._brief() for one in entries]
         if repeat:
             inside.append("repeat=True")
         elif not isinstance(then, Ok):
-            inside.append(f"then={then.brief()}")
+            inside.append(f"then={then._brief()}")
         super().__init__(f"faults.sequence({', '.join(inside)})", *entries, then)
         self._entries, self._then, self._repeat = tuple(entries), then, repeat
         self._next = 0
 
-    def decide(self, occasion: Occasion) -> Decision:
+    def _decide(self, occasion: Occasion) -> Decision:
         """Whoever comes next gets the next one."""
         with self._lock:
             index = self._next
             self._next += 1
         if self._repeat:
             index %= len(self._entries)
-        return (self._entries[index] if index < len(self._entries) else self._then).consult(occasion)
+        return (self._entries[index] if index < len(self._entries) else self._then)._consult(occasion)
 
     def reset(self) -> None:
         """Start over; see :meth:`Plan.reset`."""
@@ -101,15 +104,15 @@ class Rate(Plan):
     """A fault for a share of the calls."""
 
     def __init__(self, share: float, chance: Chance, fault: Plan) -> None:
-        text = f"faults.rate({share:g}{chance.shown()}, fault={fault.brief()})"
+        text = f"faults.rate({share:g}{chance.shown()}, fault={fault._brief()})"
         super().__init__(text, fault)
         self._share, self._chance = share, chance
 
-    def decide(self, occasion: Occasion) -> Decision:
+    def _decide(self, occasion: Occasion) -> Decision:
         """By lot."""
         with self._lock:
             drawn = self._chance.draw()
-        return self._parts[0].consult(occasion) if drawn.random() < self._share else PASS
+        return self._parts[0]._consult(occasion) if drawn.random() < self._share else PASS
 
     def reset(self) -> None:
         """Start over; see :meth:`Plan.reset`."""
@@ -125,7 +128,7 @@ class Latency(Plan):
         super().__init__(f"faults.latency({duration!r}{chance.shown()})")
         self._duration, self._chance = duration, chance
 
-    def decide(self, occasion: Occasion) -> Decision:
+    def _decide(self, occasion: Occasion) -> Decision:
         """As long as the distribution says; never less than nothing."""
         with self._lock:
             drawn = self._chance.draw()

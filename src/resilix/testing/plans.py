@@ -1,3 +1,5 @@
+# pyright: reportPrivateUsage=false
+# What plans, fates and doors say to each other is no business of a user's.
 """What every fault plan is: a policy that decides what befalls a call, and counts what it did."""
 
 from __future__ import annotations
@@ -5,10 +7,9 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final
 
 from resilix import events
 from resilix.clock import SYSTEM
@@ -18,11 +19,12 @@ from resilix.core.verdict import refuse_async
 from resilix.errors import ConfigurationError, ResilixWarning
 from resilix.events import HUB
 from resilix.policies.base import Guard
-from resilix.policies.fates import LATENCY, Fate, Fault
+from resilix.policies.fates import LATENCY, Fate
 from resilix.policies.functions import AnyCallable, is_awaitable, promises_awaitable
 from resilix.policies.target import Target
 from resilix.runtime import loop_runs
 from resilix.tally import TALLY
+from resilix.testing.plan_records import PASS, Counts, Decision, Entry, Occasion
 from resilix.testing.switch import HOW, POLICY, SWITCH
 
 MOST_LOGGED: Final = 256
@@ -30,86 +32,6 @@ MOST_LOGGED: Final = 256
 SHOWN: Final = 10
 """How many of them its text shows."""
 PASSED: Final = "passed"
-
-
-@dataclass(frozen=True, slots=True)
-class Occasion:
-    """A call that something may befall, for a predicate to look at.
-
-    Attributes:
-        number: Which call of the plan it is, from 1.
-        at: Seconds since the plan was put in force.
-        name: What the plan was injected by, else the label.
-        label: The name of the function, or of the HTTP policy.
-        args: Its arguments by position; empty for a request.
-        kwargs: Its arguments by name.
-        request: The request, of httpx or httpx2; ``None`` for a function.
-    """
-
-    number: int
-    at: float
-    name: str
-    label: str
-    args: tuple[Any, ...] = field(repr=False)
-    kwargs: Mapping[str, Any] = field(repr=False)
-    request: Any = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What a plan did so far.
-
-    Attributes:
-        calls: Calls it decided about.
-        passed: Those that were made, delayed ones included.
-        skipped: Calls it let through because faults were switched off; not among ``calls``.
-        faults: How often each fault stood in place of a call: ``{"ConnectError": 2, "503": 1, "hang": 1}``.
-        delayed: Seconds of injected waiting. A wait that was cancelled counts as far as it came.
-    """
-
-    calls: int
-    passed: int
-    skipped: int
-    faults: Mapping[str, int]
-    delayed: float
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What befell one call.
-
-    Attributes:
-        number: Which call of the plan it was, from 1.
-        at: Seconds since the plan was put in force.
-        label: The name of the function, or of the HTTP policy.
-        what: The fault, or "passed".
-        delay: Seconds of waiting that were decided before that.
-    """
-
-    number: int
-    at: float
-    label: str
-    what: str
-    delay: float
-
-    def __str__(self) -> str:
-        late = f" after {self.delay:g} s" if self.delay else ""
-        return f"#{self.number} at {self.at:.4g} s, {self.label}: {self.what}{late}"
-
-
-class Decision(NamedTuple):
-    """What a plan decides about a call.
-
-    Attributes:
-        delay: Seconds to wait first.
-        fault: What happens in its place; ``None`` lets it pass.
-    """
-
-    delay: float = 0.0
-    fault: Fault | None = None
-
-
-PASS: Final = Decision()
 
 
 class Plan(Guard):
@@ -211,7 +133,7 @@ class Plan(Guard):
     def __repr__(self) -> str:
         return self._text
 
-    def brief(self) -> str:
+    def _brief(self) -> str:
         """The same inside a plan of this module's."""
         return repr(self).removeprefix("faults.")
 
@@ -223,9 +145,7 @@ class Plan(Guard):
             lines[0] += f", {counts.delayed:g} s of waiting"
         if counts.skipped:
             lines[0] += f"; {counts.skipped} let through, because faults were switched off"
-        if len(log) > SHOWN:
-            lines.append("  …")
-        lines += [f"  {one}" for one in log[-SHOWN:]]
+        lines += ["  …"] * (len(log) > SHOWN) + [f"  {one}" for one in log[-SHOWN:]]
         return "\n".join(lines)
 
     # -- by hand -----------------------------------------------------------------------------------------------
@@ -262,12 +182,12 @@ class Plan(Guard):
 
     # -- a call ------------------------------------------------------------------------------------------------------
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         """It is put in force now."""
         with self._lock:
             self._began = (SYSTEM.now(), SYSTEM.now, SWITCH.turns)
 
-    def meet(
+    def _meet(
         self,
         name: str,
         label: str,
@@ -286,7 +206,7 @@ class Plan(Guard):
                 began = self._began = (now, clock, SWITCH.turns)
             self._numbers += 1
             number, releases = self._numbers, self._releases
-        decision = self.consult(Occasion(number, now - began[0], name, label, args, kwargs or {}, request))
+        decision = self._consult(Occasion(number, now - began[0], name, label, args, kwargs or {}, request))
         fault = decision.fault
         if fault is not None or decision.delay > 0:
             kind = LATENCY if fault is None else fault.kind
@@ -295,9 +215,9 @@ class Plan(Guard):
                 HUB.emit(events.FaultInjected(policy=POLICY, name=name, fault=kind, delay=decision.delay))
         return Fate(self, decision.delay, fault, releases)
 
-    def consult(self, occasion: Occasion) -> Decision:
+    def _consult(self, occasion: Occasion) -> Decision:
         """Decide, and write it down."""
-        decision = self.decide(occasion)
+        decision = self._decide(occasion)
         what = PASSED if decision.fault is None else decision.fault.text
         entry = Entry(occasion.number, occasion.at, occasion.label, what, decision.delay)
         with self._lock:
@@ -310,7 +230,7 @@ class Plan(Guard):
             self._log.append(entry)
         return decision
 
-    def decide(self, occasion: Occasion) -> Decision:
+    def _decide(self, occasion: Occasion) -> Decision:
         """What befalls this call."""
         raise NotImplementedError
 
@@ -325,7 +245,7 @@ class Plan(Guard):
                 stacklevel=2,
             )
 
-    def park(self, fate: Fate, parker: Any) -> bool:
+    def _park(self, fate: Fate, parker: Any) -> bool:
         """A call is about to hang; False when the plan was released since its fate was decided."""
         with self._lock:
             if fate.releases != self._releases:
@@ -333,30 +253,27 @@ class Plan(Guard):
             self._parked.add(parker)
             return True
 
-    def unpark(self, parker: Any) -> None:
+    def _unpark(self, parker: Any) -> None:
         """It hangs no more."""
         with self._lock:
             self._parked.discard(parker)
 
-    def cut_short(self, seconds: float) -> None:
+    def _cut_short(self, seconds: float) -> None:
         """So much of a wait that was counted did not take place."""
         with self._lock:
             self._delayed -= seconds
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock, and none of them hangs here."""
         self._lock = threading.RLock()
         self._parked = set()
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"{self!r} keeps count for this process: make one of its own in each process")
 
     def _bind(self, target: Target) -> AnyCallable:
         fn = target.fn
 
         async def awaited(*args: Any, **kwargs: Any) -> Any:
             label = target.label(args)
-            fate = self.meet(label, label, target.arguments(args), kwargs)
+            fate = self._meet(label, label, target.arguments(args), kwargs)
             if fate is not None:
                 await fate.abefall()
             result = fn(*args, **kwargs)
@@ -369,7 +286,7 @@ class Plan(Guard):
             if promises_awaitable(target.function(args)) and loop_runs():
                 return awaited(*args, **kwargs)
             label = target.label(args)
-            fate = self.meet(label, label, target.arguments(args), kwargs)
+            fate = self._meet(label, label, target.arguments(args), kwargs)
             if fate is not None:
                 fate.befall()
             return fn(*args, **kwargs)
@@ -389,9 +306,9 @@ class Both(Plan):
     def __init__(self, one: Plan, other: Plan) -> None:
         super().__init__(f"({one!r} & {other!r})", one, other)
 
-    def decide(self, occasion: Occasion) -> Decision:
+    def _decide(self, occasion: Occasion) -> Decision:
         """Delays add up; the first fault stands."""
-        one, other = (part.consult(occasion) for part in self._parts)
+        one, other = (part._consult(occasion) for part in self._parts)
         return Decision(one.delay + other.delay, one.fault or other.fault)
 
 
@@ -401,11 +318,11 @@ class Either(Plan):
     def __init__(self, one: Plan, other: Plan) -> None:
         super().__init__(f"({one!r} | {other!r})", one, other)
 
-    def decide(self, occasion: Occasion) -> Decision:
+    def _decide(self, occasion: Occasion) -> Decision:
         """The first that does anything stands, and the other is not asked."""
         one, other = self._parts
-        first = one.consult(occasion)
-        return other.consult(occasion) if first == PASS else first
+        first = one._consult(occasion)
+        return other._consult(occasion) if first == PASS else first
 
 
 class During(Plan):
@@ -416,9 +333,9 @@ class During(Plan):
         super().__init__(f"{plan!r}.during(start={start:g}{length})", plan)
         self._start, self._end = start, end
 
-    def decide(self, occasion: Occasion) -> Decision:
+    def _decide(self, occasion: Occasion) -> Decision:
         """Only in time; the beginning is part of it, the end is not."""
-        return self._parts[0].consult(occasion) if self._start <= occasion.at < self._end else PASS
+        return self._parts[0]._consult(occasion) if self._start <= occasion.at < self._end else PASS
 
 
 class When(Plan):
@@ -429,6 +346,6 @@ class When(Plan):
         super().__init__(f"{plan!r}.when({name})", plan)
         self._predicate = predicate
 
-    def decide(self, occasion: Occasion) -> Decision:
+    def _decide(self, occasion: Occasion) -> Decision:
         """Only those that the predicate picks."""
-        return self._parts[0].consult(occasion) if self._predicate(occasion) else PASS
+        return self._parts[0]._consult(occasion) if self._predicate(occasion) else PASS

@@ -1,3 +1,5 @@
+# pyright: reportPrivateUsage=false
+# What plans, fates and doors say to each other is no business of a user's.
 """The one switch without which no fault is ever injected."""
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ class Releasable(Protocol):
     def release(self) -> None:
         """Let them go."""
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held its lock."""
 
 
@@ -85,7 +87,7 @@ class Switch:
         """In a forked child: locks may have been held."""
         self._lock = threading.RLock()
         for plan in list(self.plans):
-            plan.after_fork()
+            plan._after_fork()
 
 
 def _tell(how: str, *, on: bool) -> None:
