@@ -20,7 +20,7 @@ from resilix.policies.hook import apart
 from resilix.policies.registry import REGISTRY
 from resilix.policies.weave_shut import SHUTTER
 from resilix.runtime import loop_runs
-from resilix.testing.plan_kinds import plan_of
+from resilix.testing.plan_kinds import Ok, plan_of
 from resilix.testing.plans import Plan
 from resilix.testing.switch import demand
 
@@ -156,7 +156,7 @@ def inject(name: str, plan: Any) -> Injected:
 
     Args:
         name: As above.
-        plan: A plan, an exception or an HTTP status.
+        plan: A plan, an exception or an HTTP status. ``faults.ok`` only watches.
 
     Returns:
         A context manager that gives the plan.
@@ -168,6 +168,8 @@ def inject(name: str, plan: Any) -> Injected:
         raise refuse(
             "faults.inject", "name", name, "it is the name of a policy or a function", 'write inject("quotes", …)'
         )
-    injected = Injected(name, plan_of("faults.inject", "plan", plan))
+    chosen = plan_of("faults.inject", "plan", plan)
+    # ``faults.ok`` is everybody's, and who injects it wants to know what came.
+    injected = Injected(name, Ok() if type(chosen) is Ok else chosen)
     demand(repr(injected))
     return injected
