@@ -34,7 +34,7 @@ class Tally:
         """Count one.
 
         Args:
-            what: "retries", "exhausted", "timeouts", "fallbacks", "rejections".
+            what: "retries", "exhausted", "timeouts", "fallbacks", "rejections", "faults".
             label: A pipeline's name or a function's qualified name, never anything a request could choose.
             detail: One of a few words.
         """

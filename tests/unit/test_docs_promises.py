@@ -84,7 +84,10 @@ def test_no_decision_can_see_the_wall_clock() -> None:
     assert "time.time" in sees_the_wall_clock(dates.read_text(encoding="utf-8"))
     for path in package.rglob("*.py"):
         if "demo" not in path.relative_to(package).parts and path != dates:
-            assert sees_the_wall_clock(path.read_text(encoding="utf-8")) == [], path
+            seen = set(sees_the_wall_clock(path.read_text(encoding="utf-8")))
+            if "testing" in path.relative_to(package).parts:
+                seen.discard("random.Random")  # what a test asks to be repeatable is no decision of a policy
+            assert seen == set(), path
     assert sees_the_wall_clock("import time\nx = time.time()") == ["time.time"]
     assert sees_the_wall_clock("from random import Random") == ["Random"]
     assert sees_the_wall_clock("import time\nx = time.monotonic") == []

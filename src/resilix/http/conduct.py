@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from resilix.attention import GIL
 from resilix.http.idempotency import KeyForm
 from resilix.http.rules import Classify
 
+LABEL: Final = "http"
+"""What events call the requests of policies that have no name."""
 OnReject: TypeAlias = Literal["raise", "response"]
 
 

@@ -6,13 +6,10 @@ from typing import Any, Protocol
 
 from resilix.core.options import refuse
 from resilix.errors import ConfigurationError
-from resilix.http.conduct import Conduct, Counters
+from resilix.http.conduct import LABEL, Conduct, Counters
 from resilix.http.routes import Route, Routes
 from resilix.policies.base import Policy
 from resilix.policies.hazards import flatten, kind_of
-
-LABEL = "http"
-"""What events call the requests of policies that have no name."""
 
 
 class Source(Protocol):

@@ -24,6 +24,7 @@ from typing import Any, Final, NamedTuple
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.quiet import Live, Quiet
 from resilix.policies.registry import REGISTRY
+from resilix.policies.weave_shut import SHUTTER
 from resilix.policies.weave_text import OWN, Shape, named, source_of
 
 MOST_KEPT: Final = 512
@@ -109,7 +110,15 @@ class Loom:
 LOOM: Final = Loom()
 
 
-def weave(levels: Sequence[Level], fn: AnyCallable, shape: Shape, *, is_async: bool, like: Any = None) -> Any:
+def weave(
+    levels: Sequence[Level],
+    fn: AnyCallable,
+    shape: Shape,
+    *,
+    is_async: bool,
+    names: tuple[str, ...] = (),
+    like: Any = None,
+) -> Any:
     """Make one function of the quiet cases of several shells.
 
     Args:
@@ -117,12 +126,13 @@ def weave(levels: Sequence[Level], fn: AnyCallable, shape: Shape, *, is_async: b
         fn: What the innermost of them calls.
         shape: What the function takes.
         is_async: Whether it is awaited.
+        names: What faults may be injected by.
         like: The function whose name it bears in tracebacks, and whose defaults it has.
     """
     code = LOOM.code([level.quiet for level in levels], shape, is_async=is_async)
     if like is not None:
         code = named(code, shape.names, like)
-    namespace: dict[str, Any] = {"__name__": __name__, f"{OWN}_fn": fn}
+    namespace: dict[str, Any] = {"__name__": __name__, f"{OWN}_fn": fn, f"{OWN}_names": names}
     live = False
     for depth, level in enumerate(levels):
         own = f"{OWN}{depth}_"
@@ -140,6 +150,7 @@ def weave(levels: Sequence[Level], fn: AnyCallable, shape: Shape, *, is_async: b
     if live:
         namespace[f"{OWN}_quiets"] = tuple(level.quiet for level in levels)
         WITH_LIVE_NAMES.add(woven)
+    SHUTTER.add(woven)
     return woven
 
 
@@ -221,4 +232,5 @@ def _with_live_names() -> list[types.FunctionType]:
 
 
 REGISTRY.when_forked(LOOM.after_fork)
+REGISTRY.when_forked(SHUTTER.after_fork)
 REGISTRY.when_exchanged(_look_again)
