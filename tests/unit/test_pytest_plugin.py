@@ -261,6 +261,30 @@ def test_a_seed_makes_the_jitter_of_a_test_repeatable(project: Project) -> None:
     assert len(seen[0]) == 2
 
 
+# -- faults --------------------------------------------------------------------------------------------------------
+
+
+def test_faults_are_switched_on_for_the_test_that_asks(project: Project) -> None:
+    """And for no other; that they are is no news in the record, what they do is."""
+    project.tests(
+        dedent("""
+            def test_injected(resilix_faults, resilix_clock, resilix_events):
+                resilix_events.assert_none()
+                with resilix_faults.inject("offer", resilix_faults.error(OSError)):
+                    with pytest.raises(OSError):
+                        shop.offer()
+                resilix_events.assert_counts(fault=1, retry=0, faults_switched=1)
+
+            def test_others():
+                from resilix import ConfigurationError
+                from resilix.testing import faults
+                with pytest.raises(ConfigurationError, match="switched off"):
+                    faults.inject("offer", faults.error(OSError))
+            """)
+    )
+    project.run().assert_outcomes(passed=2)
+
+
 # -- reports -------------------------------------------------------------------------------------------------------
 
 FAILING = """
@@ -416,5 +440,5 @@ def test_the_code_of_the_page_runs_under_the_plugin(project: Project) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
     project.pytester.makepyfile(**{f"test_block_{number}": block for number, block in enumerate(blocks)})
     result = project.run()
-    result.assert_outcomes(passed=4)
-    assert len(blocks) == 4
+    result.assert_outcomes(passed=5)
+    assert len(blocks) == 5

@@ -16,6 +16,8 @@ from resilix.event_types import (
     CallRefused,
     Event,
     FallbackServed,
+    FaultInjected,
+    FaultsSwitched,
     GivenUp,
     HookError,
     ProbeAdmitted,
@@ -72,6 +74,8 @@ KINDS: Final = {
         Kind("abandoned", TimedOut, _abandoned),
         Kind("fallback", FallbackServed),
         Kind("hook error", HookError),
+        Kind("fault", FaultInjected),
+        Kind("faults switched", FaultsSwitched),
         Kind("would have opened", TripObserved),
         Kind("transition", Transition),
         Kind("opened", Transition, _goes_to("open")),
@@ -84,8 +88,8 @@ KINDS: Final = {
 }
 """The events that have a word."""
 BY_TYPE: Final = {kind.type: kind for kind in reversed(KINDS.values()) if kind.narrow is None}
-ROUTINE: Final = CallAdmitted
-"""Says only that a call was made: no news to those who ask whether anything happened."""
+ROUTINE: Final = (CallAdmitted, FaultsSwitched)
+"""Say only that a call was made, or what the test itself did: no news to those who ask whether anything happened."""
 
 
 class Pattern:
@@ -124,8 +128,9 @@ def event(kind: str | type[Event], /, **fields: Any) -> Pattern:
 
     Args:
         kind: A class of ``resilix.events``, or one of its words: "admitted", "refused", "probe", "attempt failed",
-            "retry", "gave up", "timed out", "abandoned", "fallback", "hook error", "would have opened"; "transition",
-            or which one: "opened", "half-open", "closed", "forced open", "disabled", "observing".
+            "retry", "gave up", "timed out", "abandoned", "fallback", "fault", "faults switched", "hook error", "would
+            have opened"; "transition", or which one: "opened", "half-open", "closed", "forced open", "disabled",
+            "observing".
         fields: Any fields of that kind. A class means an instance of it (``error=ConnectionError``), a function is
             asked (``wait=lambda seconds: seconds < 1``), a duration need not be exact to the last bit, and anything
             else is compared by ``==``.
