@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from textwrap import dedent
 
 import pytest
@@ -414,6 +415,16 @@ def test_the_plugin_needs_only_what_pytest_has_loaded() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "src")
     assert ran.stdout.split() == ["_resilix_pytestplugin"]
+
+
+def test_the_module_of_the_entry_point_is_in_the_wheel() -> None:
+    """It stands beside the package, so it has to be named there."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = settings["tool"]["hatch"]["build"]["targets"]["wheel"]
+    for module in settings["project"]["entry-points"]["pytest11"].values():
+        assert (ROOT / "src" / f"{module}.py").is_file()
+        assert f"src/{module}.py" in wheel["only-include"]
+    assert wheel["sources"] == ["src"]
 
 
 def test_without_the_plugin_nothing_of_it_is_there(project: Project) -> None:

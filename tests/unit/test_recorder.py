@@ -73,6 +73,8 @@ def test_a_sequence_is_exact_for_the_kinds_it_names() -> None:
     assert said(lambda: events.assert_sequence("opened", "closed", "closed")).startswith(
         "closed was expected and never came"
     )
+    only_opened = event("transition", to_state="open")
+    assert said(lambda: events.assert_sequence(only_opened)).startswith("one event too many: open → half-open")
 
 
 @pytest.mark.parametrize(
@@ -172,6 +174,20 @@ def test_a_part_of_a_record_is_a_record() -> None:
     events.only("opened", "retry", name="others").assert_sequence("opened")
     events.only(event("attempt failed", attempt=2)).assert_counts(attempt_failed=1)
     assert repr(events.only("opened")) == "<1 events>"
+
+
+def test_a_mode_that_changes_without_the_state_has_words_of_its_own() -> None:
+    """A breaker that is told to observe is closed before and after: it has not closed."""
+    breaker = CircuitBreaker("modes", consecutive=1)
+    with record_events() as events:
+        breaker.observe()
+        with pytest.raises(ConnectionError):
+            breaker.call(failing)
+        breaker.disable()
+        breaker.force_open()
+        breaker.close()
+    events.assert_sequence("observing", "would have opened", "disabled", "forced open", "closed")
+    events.assert_counts(transition=4, opened=1, closed=1)
 
 
 # -- recording -----------------------------------------------------------------------------------------------------
