@@ -20,7 +20,7 @@ from resilix.http.conduct import LABEL
 from resilix.http.extensions import INFINITE
 from resilix.http.library import Library
 from resilix.http.until import Until
-from resilix.injection import AROUND, Door, Plan
+from resilix.injection import NAMES, Door, Plan
 from resilix.policies.fates import HANG, Fate, Fault
 from resilix.policies.hazards import kind_of
 
@@ -118,11 +118,11 @@ def injected(door: Door, call: Call, request: Any) -> Any:
         response = befall(fate, call.port.library, request)
         if response is not None:
             return response
-    token = AROUND.set(_further(call))
+    token = NAMES.set(_further(call))
     try:
         return call.port.inner.handle_request(request)
     finally:
-        AROUND.reset(token)
+        NAMES.reset(token)
 
 
 async def ainjected(door: Door, call: Call, request: Any) -> Any:
@@ -131,15 +131,15 @@ async def ainjected(door: Door, call: Call, request: Any) -> Any:
         response = await abefall(fate, call.port.library, request)
         if response is not None:
             return response
-    token = AROUND.set(_further(call))
+    token = NAMES.set(_further(call))
     try:
         return await call.port.inner.handle_async_request(request)
     finally:
-        AROUND.reset(token)
+        NAMES.reset(token)
 
 
 def _names(call: Call) -> tuple[str, ...]:
-    return (*AROUND.get(), *call.names, call.label)
+    return (*NAMES.get(), *call.names, call.label)
 
 
 def _holds_ours(call: Call) -> bool:
