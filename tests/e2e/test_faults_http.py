@@ -14,7 +14,7 @@ from tests.support.http_lanes import Lane, Session, lanes, unique
 
 import resilix.httpx
 import resilix.httpx2
-from resilix import Bulkhead, CircuitBreaker, ConfigurationError, ResilixWarning, pipeline, retry
+from resilix import Bulkhead, CircuitBreaker, ConfigurationError, ResilixWarning, pipeline, retry, timeout
 from resilix.injection import INJECTION
 from resilix.testing import FaultServer, faults
 from resilix.testing.faults import Plan
@@ -209,6 +209,16 @@ def test_a_plan_may_stand_in_the_pipeline_of_a_client(lane: Lane, server: FaultS
     assert breaker.totals().failure == 2
 
 
+@lanes
+def test_a_timeout_in_that_pipeline_bounds_an_injected_wait(lane: Lane, server: FaultServer) -> None:
+    """As it bounds a real one."""
+    for plan in (faults.latency(3600), faults.hang()):
+        policy = pipeline(retry(on=lane.library.ReadTimeout, attempts=2, wait=0), timeout(0.02), plan)
+        with lane.guarded(policy, timeout=None) as there, pytest.raises(lane.library.ReadTimeout):
+            quick(there, "GET", server.url)
+        assert plan.counts.calls == 2
+
+
 # -- by name ---------------------------------------------------------------------------------------------------------
 
 
@@ -233,9 +243,10 @@ def test_requests_of_a_standard_policy_are_befallen_by_its_name(lane: Lane, serv
 def test_requests_are_befallen_by_the_names_of_their_policies_too(lane: Lane, server: FaultServer) -> None:
     """A breaker, a bulkhead, a pipeline; and a streamed answer alike."""
     name = unique(lane)
-    guard = pipeline(CircuitBreaker(f"{name} b"), Bulkhead(f"{name} s", limit=2), name=f"{name} p")
+    inner = pipeline(Bulkhead(f"{name} s", limit=2), name=f"{name} i")
+    guard = pipeline(CircuitBreaker(f"{name} b"), inner, name=f"{name} p")
     with lane.guarded(guard) as there:
-        for ending in "bsp":
+        for ending in "bsip":
             with faults.inject(f"{name} {ending}", faults.status(503)) as plan:
                 assert there.get(server.url).status_code == 503
                 streamed = there.open("GET", server.url)
