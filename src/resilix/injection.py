@@ -77,5 +77,5 @@ class Injection:
 INJECTION: Final = Injection()
 """The door of this process."""
 
-AROUND: Final[ContextVar[tuple[str, ...]]] = ContextVar("resilix_names_around", default=())
+NAMES: Final[ContextVar[tuple[str, ...]]] = ContextVar("resilix_names_around", default=())
 """The names of the policies around the attempt to come. Set only while something is injected."""

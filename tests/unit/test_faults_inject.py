@@ -28,7 +28,7 @@ from resilix import (
     retry,
     timeout,
 )
-from resilix.injection import AROUND, INJECTION
+from resilix.injection import INJECTION, NAMES
 from resilix.policies.weave import WEAVE
 from resilix.testing import faults, virtual_time
 from resilix.testing.switch import SWITCH
@@ -42,7 +42,7 @@ def switched_on() -> Iterator[None]:
     with faults.enabled():
         yield
     assert INJECTION.door is None
-    assert AROUND.get() == ()
+    assert NAMES.get() == ()
 
 
 quotes = CircuitBreaker("inject-quotes", consecutive=None)

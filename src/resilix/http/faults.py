@@ -20,7 +20,7 @@ from resilix.http.conduct import LABEL
 from resilix.http.extensions import INFINITE
 from resilix.http.library import Library
 from resilix.http.until import Until
-from resilix.injection import AROUND, Door, Plan
+from resilix.injection import NAMES, Door, Plan
 from resilix.policies.fates import HANG, Fate, Fault
 from resilix.policies.hazards import kind_of
 
@@ -40,41 +40,47 @@ FAULT: Final = "resilix.fault"
 # -- what befalls a request ------------------------------------------------------------------------------------------
 
 
-def befall(fate: Fate, library: Library, request: Any) -> Any:
+def befall(fate: Fate, library: Library, request: Any, most: float = INFINITE) -> Any:
     """The answer that is injected, or ``None`` when the request may be sent.
+
+    Args:
+        fate: What befalls it.
+        library: Whose request it is.
+        request: It.
+        most: Seconds it has, where its timeouts do not say so.
 
     Raises:
         Exception: What is injected instead of an answer, as an error of the library.
     """
-    if fate.delay > 0 and not fate.wait(_patience(request)):
+    if fate.delay > 0 and not fate.wait(_patience(request, most)):
         raise _timed_out(library, request)
     fault = fate.fault
     if fault is None:
         return None
     if fault.kind == HANG:
-        fate.hang(_patience(request))
+        fate.hang(_patience(request, most))
         raise _timed_out(library, request)
     return _outcome(fault, library, request)
 
 
-async def abefall(fate: Fate, library: Library, request: Any) -> Any:
+async def abefall(fate: Fate, library: Library, request: Any, most: float = INFINITE) -> Any:
     """The same, async."""
-    if fate.delay > 0 and not await fate.await_(_patience(request)):
+    if fate.delay > 0 and not await fate.await_(_patience(request, most)):
         raise _timed_out(library, request)
     fault = fate.fault
     if fault is None:
         return None
     if fault.kind == HANG:
-        await fate.ahang(_patience(request))
+        await fate.ahang(_patience(request, most))
         raise _timed_out(library, request)
     return _outcome(fault, library, request)
 
 
-def _patience(request: Any) -> float:
+def _patience(request: Any, most: float) -> float:
     """Seconds for which a transport would wait for the answer."""
     read = (request.extensions.get("timeout") or {}).get("read")
     seconds = INFINITE if read is None else read.allowed() if isinstance(read, Until) else float(read)
-    return max(0.0, min(seconds, DEADLINE.remaining(SYSTEM.now())))
+    return max(0.0, min(seconds, most, DEADLINE.remaining(SYSTEM.now())))
 
 
 def _timed_out(library: Library, request: Any) -> Exception:
@@ -118,11 +124,11 @@ def injected(door: Door, call: Call, request: Any) -> Any:
         response = befall(fate, call.port.library, request)
         if response is not None:
             return response
-    token = AROUND.set(_further(call))
+    token = NAMES.set(_further(call))
     try:
         return call.port.inner.handle_request(request)
     finally:
-        AROUND.reset(token)
+        NAMES.reset(token)
 
 
 async def ainjected(door: Door, call: Call, request: Any) -> Any:
@@ -131,15 +137,15 @@ async def ainjected(door: Door, call: Call, request: Any) -> Any:
         response = await abefall(fate, call.port.library, request)
         if response is not None:
             return response
-    token = AROUND.set(_further(call))
+    token = NAMES.set(_further(call))
     try:
         return await call.port.inner.handle_async_request(request)
     finally:
-        AROUND.reset(token)
+        NAMES.reset(token)
 
 
 def _names(call: Call) -> tuple[str, ...]:
-    return (*AROUND.get(), *call.names, call.label)
+    return (*NAMES.get(), *call.names, call.label)
 
 
 def _holds_ours(call: Call) -> bool:
@@ -169,7 +175,7 @@ def around(plan: Plan, fn: Any, label: str) -> Any:
     def befallen(call: Call) -> Any:
         request = call.request
         fate = plan._meet(label, label, request=request)
-        response = None if fate is None else befall(fate, call.port.library, request)
+        response = None if fate is None else befall(fate, call.port.library, request, _left(call))
         return fn(call) if response is None else response
 
     return befallen
@@ -181,10 +187,15 @@ def around_async(plan: Plan, fn: Any, label: str) -> Any:
     async def befallen(call: Call) -> Any:
         request = call.request
         fate = plan._meet(label, label, request=request)
-        response = None if fate is None else await abefall(fate, call.port.library, request)
+        response = None if fate is None else await abefall(fate, call.port.library, request, _left(call))
         return await fn(call) if response is None else response
 
     return befallen
+
+
+def _left(call: Call) -> float:
+    """Seconds until the attempt must be over: it is not prepared yet, so its timeouts do not say so."""
+    return min(call.limit, call.total) - SYSTEM.now()
 
 
 # -- as a transport ----------------------------------------------------------------------------------------------------

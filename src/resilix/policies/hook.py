@@ -12,7 +12,7 @@ from contextlib import suppress
 from contextvars import Token
 from typing import Any
 
-from resilix.injection import AROUND, INJECTION
+from resilix.injection import INJECTION, NAMES
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable, qualified_name
 
 
@@ -30,7 +30,7 @@ def hooked(fn: AnyCallable, *, is_async: bool, serves_many: bool = False) -> Any
         if door is None:
             return fn(*args, **kwargs)
         user, given = (args[0], args[1:]) if serves_many else (fn, args)
-        names = (*AROUND.get(), qualified_name(user))
+        names = (*NAMES.get(), qualified_name(user))
         if not is_async:
             return door.run(names, user, given, kwargs)
         return door.arun(names, functools.partial(fn, user) if serves_many else fn, given, kwargs)
@@ -69,7 +69,7 @@ def entered(shell: AnyCallable, names: tuple[str, ...], *, is_async: bool) -> An
     def entry(*args: Any, **kwargs: Any) -> Any:
         if INJECTION.door is None:
             return shell(*args, **kwargs)
-        token = AROUND.set((*AROUND.get(), *names))
+        token = NAMES.set((*NAMES.get(), *names))
         try:
             result = shell(*args, **kwargs)
         finally:
@@ -83,7 +83,7 @@ def entered(shell: AnyCallable, names: tuple[str, ...], *, is_async: bool) -> An
 
 async def under(names: tuple[str, ...], awaitable: Any) -> Any:
     """Await something with these policies around it."""
-    token = AROUND.set((*AROUND.get(), *names))
+    token = NAMES.set((*NAMES.get(), *names))
     try:
         return await awaitable
     finally:
@@ -92,7 +92,7 @@ async def under(names: tuple[str, ...], awaitable: Any) -> Any:
 
 async def apart(awaitable: Any) -> Any:
     """Await the user's own work: policies around this attempt are not around the calls it makes itself."""
-    token = AROUND.set(())
+    token = NAMES.set(())
     try:
         return await awaitable
     finally:
@@ -101,4 +101,4 @@ async def apart(awaitable: Any) -> Any:
 
 def _reset(token: Token[tuple[str, ...]]) -> None:
     with suppress(ValueError):  # a coroutine that is collected ends in whatever context
-        AROUND.reset(token)
+        NAMES.reset(token)

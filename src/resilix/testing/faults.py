@@ -39,8 +39,8 @@ from resilix.testing.plan_kinds import (
     plan_of,
     status_plan,
 )
-from resilix.testing.plan_records import Counts, Entry, Occasion
-from resilix.testing.plans import Plan, span
+from resilix.testing.plan_records import Counts, Entry, Occasion, span
+from resilix.testing.plans import Plan
 from resilix.testing.switch import Enabled, enabled
 
 __all__ = [
@@ -112,7 +112,7 @@ def hang() -> Plan:
     return Always("faults.hang()", Fault(HANG, HANG))
 
 
-def latency(delay: Durations, *, seed: int | None = None) -> Plan:
+def latency(delay: Durations | str, *, seed: int | None = None) -> Plan:
     """Have every call wait first, and then be made.
 
     Example::

@@ -14,7 +14,7 @@ from typing import Any
 
 from resilix.core.options import refuse
 from resilix.errors import ConfigurationError, ResilixWarning
-from resilix.injection import AROUND, INJECTION
+from resilix.injection import INJECTION, NAMES
 from resilix.policies.functions import AnyCallable, is_awaitable, promises_awaitable
 from resilix.policies.hook import apart
 from resilix.policies.registry import REGISTRY
@@ -109,11 +109,11 @@ class NameDoor:
             fate = plan._meet(name, names[-1], args, kwargs)
             if fate is not None:
                 fate.befall()
-        token = AROUND.set(())
+        token = NAMES.set(())
         try:
             result = fn(*args, **kwargs)
         finally:
-            AROUND.reset(token)
+            NAMES.reset(token)
         return apart(result) if inspect.iscoroutine(result) else result
 
     async def arun(self, names: tuple[str, ...], fn: AnyCallable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from resilix.core import options
+from resilix.core.options import Seconds
 from resilix.policies.fates import Fault
 
 
@@ -87,3 +89,9 @@ class Decision(NamedTuple):
 
 
 PASS: Final = Decision()
+
+
+def span(owner: str, start: Seconds, seconds: Seconds | None) -> tuple[float, float]:
+    """Read a span of time: its beginning and its end, both in seconds."""
+    first = options.duration(owner, "start", start, zero="at once")
+    return first, float("inf") if seconds is None else first + options.duration(owner, "seconds", seconds)

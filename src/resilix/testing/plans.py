@@ -24,7 +24,7 @@ from resilix.policies.functions import AnyCallable, is_awaitable, promises_await
 from resilix.policies.target import Target
 from resilix.runtime import loop_runs
 from resilix.tally import TALLY
-from resilix.testing.plan_records import PASS, Counts, Decision, Entry, Occasion
+from resilix.testing.plan_records import PASS, Counts, Decision, Entry, Occasion, span
 from resilix.testing.switch import HOW, POLICY, SWITCH
 
 MOST_LOGGED: Final = 256
@@ -292,12 +292,6 @@ class Plan(Guard):
             return fn(*args, **kwargs)
 
         return called
-
-
-def span(owner: str, start: Seconds, seconds: Seconds | None) -> tuple[float, float]:
-    """Read a span of time: its beginning and its end, both in seconds."""
-    first = options.duration(owner, "start", start, zero="at once")
-    return first, float("inf") if seconds is None else first + options.duration(owner, "seconds", seconds)
 
 
 class Both(Plan):
