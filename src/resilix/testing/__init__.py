@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from resilix.testing.fault_server import FaultServer
     from resilix.testing.fresh import fresh_state, reset_policies
     from resilix.testing.recorder import EventRecord, EventRecording, record_events
+    from resilix.testing.simulation import simulate
 
 __all__ = [
     "EventRecord",
@@ -49,6 +50,7 @@ __all__ = [
     "fresh_state",
     "record_events",
     "reset_policies",
+    "simulate",
     "steps",
     "virtual_time",
 ]
@@ -64,6 +66,7 @@ LATE = {
     "fresh_state": "resilix.testing.fresh",
     "record_events": "resilix.testing.recorder",
     "reset_policies": "resilix.testing.fresh",
+    "simulate": "resilix.testing.simulation",
     "steps": "resilix.testing.steps",
 }
 """Names that are loaded when they are asked for: the server needs asyncio, and virtual time does not."""
