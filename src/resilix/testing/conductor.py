@@ -56,14 +56,16 @@ class Conductor:
 
     # -- waiting -------------------------------------------------------------------------------------------
 
-    def wait_thread(self, flag: Flag, seconds: float | None, kind: Kind, wake: Callable[[], object]) -> ThreadWait:
+    def wait_thread(
+        self, flag: Flag, seconds: float | None, kind: Kind, wake: Callable[[], object], *, listed: bool = True
+    ) -> ThreadWait:
         """The calling thread is about to wait; to be followed by :meth:`end_thread` in any case."""
         thread = threading.current_thread()
         with self._lock:
             self.epoch += 1
             entry = None if seconds is None else self.timeline.add(seconds, kind, None, wake)
             wait = self._crowd.waits[thread] = ThreadWait(entry, flag)
-            if kind is Kind.SLEEP and seconds is not None:
+            if kind is Kind.SLEEP and seconds is not None and listed:
                 self.sleeps.append(seconds)
         self.settle()
         return wait
@@ -78,12 +80,14 @@ class Conductor:
             if wait.entry is not None:
                 self.timeline.cancel(wait.entry)
 
-    def wait_loop(self, party: Party, seconds: float, kind: Kind, wake: Callable[[], object]) -> Entry:
+    def wait_loop(
+        self, party: Party, seconds: float, kind: Kind, wake: Callable[[], object], *, listed: bool = True
+    ) -> Entry:
         """Something in the running loop begins to wait; to be followed by :meth:`end_loop` if it ends otherwise."""
         with self._lock:
             self.epoch += 1
             entry = self.timeline.add(seconds, kind, party, wake)
-            if kind is Kind.SLEEP:
+            if kind is Kind.SLEEP and listed:
                 self.sleeps.append(seconds)
         party.stir()
         return entry

@@ -35,8 +35,16 @@ class VirtualDriver:
         if seconds <= 0:
             self._conductor.sleeps.append(0.0)
             return
+        self._sleep(seconds, listed=True)
+
+    def spend(self, seconds: float) -> None:
+        """Block the calling thread until the clock is there; not listed."""
+        if seconds > 0:
+            self._sleep(seconds, listed=False)
+
+    def _sleep(self, seconds: float, *, listed: bool) -> None:
         flag = Flag()
-        wait = self._conductor.wait_thread(flag, seconds, Kind.SLEEP, flag.set)
+        wait = self._conductor.wait_thread(flag, seconds, Kind.SLEEP, flag.set, listed=listed)
         try:
             flag.wait(None)
         finally:
@@ -65,12 +73,21 @@ class VirtualDriver:
 
             self._conductor.sleeps.append(0.0)
             await anyio.lowlevel.checkpoint()
-        elif in_trio():
-            await self._asleep_in_trio(seconds)
         else:
-            await self._asleep_in_asyncio(seconds)
+            await self._asleep(seconds, listed=True)
 
-    async def _asleep_in_asyncio(self, seconds: float) -> None:
+    async def aspend(self, seconds: float) -> None:
+        """Suspend the calling task until the clock is there; not listed."""
+        if seconds > 0:
+            await self._asleep(seconds, listed=False)
+
+    async def _asleep(self, seconds: float, *, listed: bool) -> None:
+        if in_trio():
+            await self._asleep_in_trio(seconds, listed)
+        else:
+            await self._asleep_in_asyncio(seconds, listed)
+
+    async def _asleep_in_asyncio(self, seconds: float, listed: bool) -> None:
         import asyncio
 
         loop = asyncio.get_running_loop()
@@ -80,17 +97,17 @@ class VirtualDriver:
             if not over.done():
                 over.set_result(None)
 
-        entry = self._conductor.wait_loop(self._conductor.party(loop), seconds, Kind.SLEEP, wake)
+        entry = self._conductor.wait_loop(self._conductor.party(loop), seconds, Kind.SLEEP, wake, listed=listed)
         try:
             await over
         finally:
             self._conductor.end_loop(entry)
 
-    async def _asleep_in_trio(self, seconds: float) -> None:
+    async def _asleep_in_trio(self, seconds: float, listed: bool) -> None:
         import trio
 
         over = trio.Event()
-        entry = self._conductor.wait_loop(self._conductor.party(None), seconds, Kind.SLEEP, over.set)
+        entry = self._conductor.wait_loop(self._conductor.party(None), seconds, Kind.SLEEP, over.set, listed=listed)
         try:
             await over.wait()
         finally:
