@@ -7,9 +7,12 @@ import subprocess
 import sys
 import tomllib
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from tests.support.pytest_runs import ROOT, Project
+
+from resilix.testing.simulation import poisson, simulate, table
 
 
 @pytest.fixture
@@ -445,11 +448,25 @@ def test_the_marker_and_the_fixtures_explain_themselves(project: Project) -> Non
         assert re.search(rf"^{name} .*\n    \S", listed, flags=re.MULTILINE), name
 
 
-def test_the_code_of_the_page_runs_under_the_plugin(project: Project) -> None:
+@pytest.mark.parametrize(("name", "blocks", "passed"), [("pytest.md", 5, 5), ("testing.md", 7, 8)])
+def test_the_code_of_the_pages_runs_under_the_plugin(project: Project, name: str, blocks: int, passed: int) -> None:
     """Each block is a module of tests, or of settings for one."""
-    page = (ROOT / "docs" / "pytest.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
-    project.pytester.makepyfile(**{f"test_block_{number}": block for number, block in enumerate(blocks)})
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    found = re.findall(r"^```python\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    project.pytester.makepyfile(**{f"test_block_{number}": block for number, block in enumerate(found)})
     result = project.run()
-    result.assert_outcomes(passed=5)
-    assert len(blocks) == 5
+    result.assert_outcomes(passed=passed)
+    assert len(found) == blocks
+
+
+def test_the_table_of_the_page_is_what_is_printed_today() -> None:
+    """The same seed, the same figures."""
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    (block,) = (one for one in re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) if "STALL" in one)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    both = [
+        simulate(names[name], load=poisson(70), dependency=names["STALL"], seconds=180, seed=7, name=name)
+        for name in ("naive", "better")
+    ]
+    assert table(both) in page
