@@ -167,6 +167,12 @@ class Hub:
                 "%s raised %s; resilix goes on without its answer (said once)", source, type(error).__name__
             )
 
+    def forget(self) -> None:
+        """Count broken hooks from nothing again, and log each once more; the listeners stay."""
+        with self._lock:
+            self.hook_errors = 0
+            self.logged.clear()
+
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
         self._lock = threading.Lock()

@@ -51,6 +51,12 @@ class Tally:
         with self._lock:
             return dict(self._counts)
 
+    def forget(self) -> None:
+        """Count from nothing again."""
+        with self._lock:
+            self._counts = {}
+            self._labels = set()
+
     def after_fork(self) -> None:
         """In a forked child: its counts begin at nothing, and the lock may have been held."""
         self._lock = threading.RLock()

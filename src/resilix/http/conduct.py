@@ -72,6 +72,11 @@ class Counters:
         """Requests handed to the inner transport."""
         return self.quiet + self._attempts
 
+    def forget(self) -> None:
+        """Count from nothing again."""
+        with self._lock:
+            self.quiet = self.rejected = self._calls = self._attempts = 0
+
     # With a GIL ``+= 1`` cannot be torn and needs no lock.
 
     def call(self) -> None:

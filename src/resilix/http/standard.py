@@ -73,6 +73,10 @@ class Standard:
         self.routes.learn(request.url, key, route)
         return route
 
+    def _renew(self) -> None:
+        self._keyed.forget()
+        self.counters.forget()
+
     # -- reading -------------------------------------------------------------------------------------------
 
     @property

@@ -209,15 +209,13 @@ def unwoven(shell: AnyCallable, fn: Any, *, is_async: bool) -> Any:
     return called
 
 
-# -- forks ---------------------------------------------------------------------------------------------------------
+# -- when policies exchange what they are made of --------------------------------------------------------------------
 
 WITH_LIVE_NAMES: Final[weakref.WeakSet[types.FunctionType]] = weakref.WeakSet()
 
 
-def _after_fork() -> None:
-    LOOM.after_fork()
-    SHUTTER.after_fork()
-    for woven in list(WITH_LIVE_NAMES):
+def _look_again() -> None:
+    for woven in _with_live_names():
         namespace = woven.__globals__
         for depth, quiet in enumerate(namespace[f"{OWN}_quiets"]):
             for name, one in quiet.names.items():
@@ -225,4 +223,14 @@ def _after_fork() -> None:
                     namespace[f"{OWN}{depth}_{name}"] = one.look_up()
 
 
-REGISTRY.when_forked(_after_fork)
+def _with_live_names() -> list[types.FunctionType]:
+    while True:
+        try:
+            return list(WITH_LIVE_NAMES)
+        except RuntimeError:
+            continue  # another thread wove one meanwhile
+
+
+REGISTRY.when_forked(LOOM.after_fork)
+REGISTRY.when_forked(SHUTTER.after_fork)
+REGISTRY.when_exchanged(_look_again)

@@ -30,19 +30,47 @@ from resilix.testing.virtual import VirtualTime, virtual_time
 
 if TYPE_CHECKING:
     from resilix.testing import faults, steps
+    from resilix.testing.event_kinds import event
+    from resilix.testing.event_lines import Recorded
     from resilix.testing.fault_record import Seen
     from resilix.testing.fault_server import FaultServer
+    from resilix.testing.fresh import fresh_state, reset_policies
+    from resilix.testing.recorder import EventRecord, EventRecording, record_events
+    from resilix.testing.simulation import simulate
 
-__all__ = ["FaultServer", "Seen", "VirtualTime", "faults", "steps", "virtual_time"]
+__all__ = [
+    "EventRecord",
+    "EventRecording",
+    "FaultServer",
+    "Recorded",
+    "Seen",
+    "VirtualTime",
+    "event",
+    "faults",
+    "fresh_state",
+    "record_events",
+    "reset_policies",
+    "simulate",
+    "steps",
+    "virtual_time",
+]
 
 LATE = {
+    "EventRecord": "resilix.testing.recorder",
+    "EventRecording": "resilix.testing.recorder",
     "FaultServer": "resilix.testing.fault_server",
+    "Recorded": "resilix.testing.event_lines",
     "Seen": "resilix.testing.fault_record",
+    "event": "resilix.testing.event_kinds",
     "faults": "resilix.testing.faults",
+    "fresh_state": "resilix.testing.fresh",
+    "record_events": "resilix.testing.recorder",
+    "reset_policies": "resilix.testing.fresh",
+    "simulate": "resilix.testing.simulation",
     "steps": "resilix.testing.steps",
 }
-MODULES = ("faults", "steps")
 """Names that are loaded when they are asked for: the server needs asyncio, and virtual time does not."""
+MODULES = ("faults", "steps")
 
 
 def __getattr__(name: str) -> Any:
