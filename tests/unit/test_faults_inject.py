@@ -247,6 +247,28 @@ def test_a_sync_call_in_a_worker_is_befallen_there() -> None:
     eventually(lambda: limit.abandoned == 0, "the worker")
 
 
+def test_a_policy_of_the_users_is_handed_what_looks_like_the_function() -> None:
+    """Its name, its documentation, its kind; of a partial as much as there is."""
+    handed: list[Any] = []
+
+    class Looks(Foreign):
+        def call(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+            handed.append(fn)
+            return fn(*args, **kwargs)
+
+        async def acall(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+            handed.append(fn)
+            return await fn(*args, **kwargs)
+
+    looks = Looks()
+    looks(price)("ACME")
+    asyncio.run(looks(aprice)("ACME"))
+    looks(functools.partial(price, day=2))("ACME")
+    assert [one.__qualname__ for one in handed] == ["price", "aprice", "price"]
+    assert [one.__doc__ for one in handed[:2]] == [price.__doc__, aprice.__doc__]
+    assert [asyncio.iscoroutinefunction(one) for one in handed] == [False, True, False]
+
+
 def test_methods_and_objects_are_befallen_too() -> None:
     """Whatever can be decorated."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resilix import ConfigurationError, ResilixWarning
@@ -205,6 +205,7 @@ def story(plan: Plan, run: Callable[[Plan], str]) -> list[str]:
     return [*told, *(str(entry) for entry in plan.log)]
 
 
+@settings(deadline=None)
 @given(trees())
 def test_the_same_seeds_decide_the_same_for_sync_and_async_and_after_a_reset(make: Callable[[], Plan]) -> None:
     """Whatever a plan is made of."""
@@ -233,6 +234,7 @@ def test_the_same_seeds_decide_the_same_for_sync_and_async_and_after_a_reset(mak
         assert story(first, outcome) == sync
 
 
+@settings(deadline=None)
 @given(trees())
 def test_counts_and_log_tell_the_same_story(make: Callable[[], Plan]) -> None:
     """Each call is counted once: it passed, or one fault stood in its place."""

@@ -117,7 +117,7 @@ def test_explain_says_where_a_plan_does_not_belong() -> None:
 
 def test_a_plain_function_that_promises_something_to_await_does_not_block_its_loop() -> None:
     """The wait becomes part of what is awaited."""
-    plan = faults.latency(0.05)
+    plan = faults.latency(60.0)
 
     async def work() -> int:
         return 1
@@ -127,12 +127,13 @@ def test_a_plain_function_that_promises_something_to_await_does_not_block_its_lo
         return work()
 
     async def main() -> list[int]:
-        before = asyncio.get_running_loop().time()
         given = [promised() for _ in range(5)]
-        assert asyncio.get_running_loop().time() - before < 0.05
+        assert time.now() == 0.0
         return list(await asyncio.gather(*given))
 
-    assert asyncio.run(main()) == [1] * 5
+    with virtual_time() as time:
+        assert asyncio.run(main()) == [1] * 5
+        assert time.now() == 60.0
     assert plan.counts.passed == 5
 
 
@@ -167,13 +168,13 @@ def test_the_callers_own_cancellation_ends_a_real_wait_at_once() -> None:
         async def work() -> None: ...
 
         task = asyncio.ensure_future(plan.acall(work))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(task, PATIENCE)
 
     asyncio.run(main())
-    assert 0 < plan.counts.delayed < PATIENCE
+    assert 0 <= plan.counts.delayed < PATIENCE
 
 
 def test_what_finishes_exactly_at_its_limit_is_in_time() -> None:

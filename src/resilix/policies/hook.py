@@ -13,7 +13,7 @@ from contextvars import Token
 from typing import Any
 
 from resilix.injection import INJECTION, NAMES
-from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable, qualified_name
+from resilix.policies.functions import AnyCallable, qualified_name
 
 
 def hooked(fn: AnyCallable, *, is_async: bool, serves_many: bool = False) -> AnyCallable:
@@ -40,13 +40,13 @@ def hooked(fn: AnyCallable, *, is_async: bool, serves_many: bool = False) -> Any
 
 def shown(attempt: AnyCallable, fn: AnyCallable, *, is_async: bool) -> AnyCallable:
     """The same for a policy of the user's, which may look at the function it is handed."""
-    if not is_async:
-        return functools.update_wrapper(lambda *args, **kwargs: attempt(*args, **kwargs), fn)
 
     async def awaited(*args: Any, **kwargs: Any) -> Any:
         return await attempt(*args, **kwargs)
 
-    return functools.update_wrapper(awaited, fn)
+    alike = functools.update_wrapper(awaited if is_async else attempt, fn)
+    alike.__qualname__ = qualified_name(fn)  # a partial or a callable object has none
+    return alike
 
 
 def entered(shell: AnyCallable, names: tuple[str, ...], *, is_async: bool) -> AnyCallable:
@@ -74,7 +74,7 @@ def entered(shell: AnyCallable, names: tuple[str, ...], *, is_async: bool) -> An
             result = shell(*args, **kwargs)
         finally:
             _reset(token)
-        if type(result) not in PLAIN and inspect.iscoroutine(result) and is_awaitable(result):
+        if inspect.iscoroutine(result):
             return under(names, result)  # further attempts are made while it is awaited
         return result
 

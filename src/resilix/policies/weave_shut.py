@@ -20,6 +20,8 @@ from resilix.policies.weave_text import OWN, named, shape_of
 
 QUIET_CODE: Final = f"{OWN}_quiet_code"
 """Where a function that is shut keeps its own code."""
+SHUT_CODE: Final = f"{OWN}_shut_code"
+"""Where a function that was shut before keeps the other one, for the next test."""
 
 
 class Shutter:
@@ -63,15 +65,20 @@ INJECTION.when_changed(SHUTTER.look)
 
 
 def _shut(woven: types.FunctionType) -> None:
-    namespace, code = woven.__globals__, woven.__code__
-    shape = shape_of(woven)
-    if shape is None or QUIET_CODE in namespace:
+    namespace = woven.__globals__
+    if QUIET_CODE in namespace:
         return
-    is_async = bool(code.co_flags & inspect.CO_COROUTINE)
-    shell, names = namespace[f"{OWN}0_shell"], namespace[f"{OWN}_names"]
-    namespace[f"{OWN}_enter"] = entered(shell, names, is_async=is_async)
-    namespace[QUIET_CODE] = code
-    woven.__code__ = named(_straight(shape.parameters, shape.arguments, is_async), shape.names, woven)
+    if SHUT_CODE not in namespace:
+        namespace[SHUT_CODE] = _shut_code(woven)
+    namespace[QUIET_CODE], woven.__code__ = woven.__code__, namespace[SHUT_CODE]
+
+
+def _shut_code(woven: types.FunctionType) -> types.CodeType:
+    shape = shape_of(woven)
+    assert shape is not None, "what the weaver makes is a plain function"
+    namespace, is_async = woven.__globals__, bool(woven.__code__.co_flags & inspect.CO_COROUTINE)
+    namespace[f"{OWN}_enter"] = entered(namespace[f"{OWN}0_shell"], namespace[f"{OWN}_names"], is_async=is_async)
+    return named(_straight(shape.parameters, shape.arguments, is_async), shape.names, woven)
 
 
 def _open(woven: types.FunctionType) -> None:

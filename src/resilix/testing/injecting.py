@@ -79,7 +79,9 @@ class Injected:
             return  # its breaker refused everything, say
         near = get_close_matches(self.name, sorted(known), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        warnings.warn(f"{self!r} met no call, and nothing alive has that name{hint}", ResilixWarning, stacklevel=3)
+        warnings.warn(
+            f"{self!r} met no call, and no policy or function is known by that name{hint}", ResilixWarning, stacklevel=3
+        )
 
 
 class NameDoor:

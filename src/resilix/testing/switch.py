@@ -50,8 +50,10 @@ class Switch:
     def on(self) -> bool:
         """Whether it is on; says so to the listeners, where nobody could hear of it before."""
         if self._to_be_told:
-            self._to_be_told = False
-            _tell(ENVIRONMENT, on=True)
+            with self._lock:
+                mine, self._to_be_told = self._to_be_told, False
+            if mine:
+                _tell(ENVIRONMENT, on=True)
         return INJECTION.enabled
 
     def add(self, plan: Releasable) -> None:
