@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import random
 import subprocess
@@ -561,3 +562,26 @@ async def test_it_can_be_called_where_a_loop_runs() -> None:
 
     assert explore(scenario, schedules=5).schedules == 5
     assert await asyncio.sleep(0, "goes on") == "goes on"
+
+
+def test_the_context_of_a_task_is_its_own_though_it_was_empty() -> None:
+    """An empty context is false as a value; the deadline of whoever wakes a task must not become the task's."""
+    seen: set[float] = set()
+
+    async def scenario() -> None:
+        event = asyncio.Event()
+
+        async def waits() -> None:
+            with deadline(10):
+                await event.wait()
+                seen.add(deadline.remaining())
+
+        async def wakes() -> None:
+            await asyncio.sleep(1)
+            with deadline(5):
+                event.set()
+
+        await asyncio.gather(waits(), wakes())
+
+    contextvars.Context().run(explore, scenario, schedules=20)
+    assert seen == {9.0}

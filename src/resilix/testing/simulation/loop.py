@@ -127,7 +127,7 @@ class SimulatedLoop(Base):
     def call_soon(self, callback: Callback, *args: Any, context: Context | None = None) -> Handle:  # type: ignore[override]
         """Have something called as soon as possible."""
         self._made += 1
-        handle = Handle(self.now, self._made, callback, args, context or copy_context())
+        handle = Handle(self.now, self._made, callback, args, copy_context() if context is None else context)
         self._ready.append(handle)
         return handle
 
@@ -148,7 +148,7 @@ class SimulatedLoop(Base):
     ) -> Handle:
         """Have something called at a virtual moment."""
         self._made += 1
-        handle = Handle(when, self._made, callback, args, context or copy_context())
+        handle = Handle(when, self._made, callback, args, copy_context() if context is None else context)
         heapq.heappush(self._timers, handle)
         return handle
 
