@@ -18,6 +18,7 @@ from resilix import (
     CircuitOpenError,
     CircuitState,
     RejectedError,
+    events,
     pipeline,
     retry,
     timeout,
@@ -185,6 +186,8 @@ class Page:
     bad: int = 0
     ignored: int = 0
     streak: int = 0
+    late: int = 0
+    running: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -205,14 +208,19 @@ class Book:
         """A call that writes down which era it was let into, and how it ended."""
         page, began = self.page(), self.schedule.now()
         page.begun += 1
+        page.running.append(began)
         try:
             await asyncio.sleep(seconds)
         except asyncio.CancelledError:
             page.ignored += 1
+            page.late += self.schedule.now() >= began + LEASE
             raise
+        finally:
+            page.running.remove(began)
         in_time = page.state is CircuitState.CLOSED or self.schedule.now() < began + LEASE
         page.good += in_time and not fails
         page.bad += in_time and fails
+        page.late += not in_time
         page.streak = page.streak + 1 if fails else 0
         if fails:
             raise ConnectionError
@@ -222,7 +230,7 @@ class Book:
         now, before = self.page(), self.last
         era = self.breaker._core.era
         if before is not None and era is not before:
-            self._turned(self.pages[before], now, era.reason)
+            self._turned(self.pages[before], now, era.reason, self.schedule.now())
         self.last = era
         if now.state is CircuitState.HALF_OPEN:
             assert now.begun - now.ignored <= PROBES, "more probes than there may be"
@@ -233,7 +241,7 @@ class Book:
         assert self.breaker.snapshot().probes <= PROBES
 
     @staticmethod
-    def _turned(was: Page, now: Page, reason: str) -> None:
+    def _turned(was: Page, now: Page, reason: str, moment: float) -> None:
         match was.state, now.state:
             case CircuitState.CLOSED, CircuitState.OPEN:
                 assert was.streak >= IN_A_ROW, f"opened after {was.streak} failures of its own in a row"
@@ -241,12 +249,24 @@ class Book:
                 assert was.good == PROBES, f"closed after {was.good} good probes of its own"
             case CircuitState.HALF_OPEN, CircuitState.OPEN if reason == "probe failed":
                 assert was.bad == 1, f"reopened after {was.bad} failed probes of its own"
+            case CircuitState.HALF_OPEN, _:
+                overdue = was.late or any(began + LEASE <= moment for began in was.running)
+                assert overdue, "reopened, and no probe of its own had outlived its lease"
             case _:
                 pass
 
 
 async def probes(schedule: Schedule) -> None:
     """Callers of a breaker that opens, probes, loses probes to leases and cancellations, and hears echoes."""
+    # While somebody listens no call is quiet.
+    stop = events.subscribe(lambda event: None) if schedule.chance.random() < 0.5 else lambda: None
+    try:
+        await _probes(schedule)
+    finally:
+        stop()
+
+
+async def _probes(schedule: Schedule) -> None:
     chance = schedule.chance
     breaker = CircuitBreaker(
         "quotes", on=ConnectionError, consecutive=IN_A_ROW, failure_rate=None, open_for=0.5, probes=PROBES,
@@ -264,7 +284,7 @@ async def probes(schedule: Schedule) -> None:
                 await guarded(seconds, fails)
 
         callers.come(call, at=number % 7 / 2)
-    callers.cancel_some(0.15)
+    callers.cancel_some(0.25)
     await callers.end()
     assert breaker.snapshot().probes == 0
     for _ in range(PROBES + 3):  # it gets well again
