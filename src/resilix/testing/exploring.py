@@ -116,7 +116,7 @@ def explore(scenario: Scenario, *, schedules: int = 1000, seed: int = 0, only: i
     no place here. Waits of policies, ``asyncio.sleep`` and timers take virtual time, which is nothing. Time moves only
     when no task can go on. Schedule 0 is asyncio's own order, first come, first served. The others are more than
     asyncio does today: code that relies on the order of ``call_soon`` fails here. Chance of your own belongs to
-    ``schedule.chance``.
+    ``schedule.chance``. While it runs, the clock of all policies of this process is the virtual one.
 
     Args:
         scenario: An async function that takes nothing, or the :class:`Schedule` it runs in. It makes the policies it
