@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ class Case:
         capacity: Requests the dependency works on at once.
         service: The least and the most seconds that one takes.
         trouble: What happens to it.
+        notices: Only for the simulator: it spares the dependency requests whose client has gone. The real one does not.
     """
 
     name: str
@@ -36,11 +38,12 @@ class Case:
     capacity: int
     service: tuple[float, float]
     trouble: Episode
+    notices: bool = False
 
     def dependency(self, more: float = 0.0) -> Dependency:
         """As the simulator is told; ``more`` seconds for each request, for what it leaves out."""
         service = uniform(*(one + more for one in self.service))
-        return Dependency(capacity=self.capacity, service=service, script=self.trouble)
+        return Dependency(capacity=self.capacity, service=service, script=self.trouble, notices=self.notices)
 
     def plan(self, seed: int) -> Plan:
         """As the real server is told."""
@@ -115,6 +118,7 @@ def figures(result: Result) -> dict[str, float | None]:
     }
 
 
+@functools.cache
 def reach(case: Case, seed: int) -> dict[str, list[float | None]]:
     """Each figure in all the ways in which the same arrivals may end, as the simulator sees it.
 

@@ -31,7 +31,7 @@ def draw(pairs: Sequence[tuple[Result, Result]], path: Path) -> None:
         axes.set_title(pair[0].name.removesuffix(", simulated"), fontsize=11)
     for axes in rows[-1]:
         axes.set_xlabel("seconds")
-    rows[0][0].legend(loc="lower left", fontsize=9)
+    rows[0][1].legend(loc="upper right", fontsize=9)
     figure.savefig(path, dpi=80, metadata={"Software": None})
 
 
@@ -41,7 +41,7 @@ def _panel(axes: Any, pair: Sequence[Result], what: str) -> None:
         axes.plot(moments, rates, color=color, linewidth=line, alpha=alpha, label=label)
         if what == "succeeded":
             opened = [one.at for one in result.changes if one.state == "open"]
-            axes.plot(opened, [-1.5] * len(opened), "|", color=color, markersize=9, markeredgewidth=line, alpha=alpha)
+            axes.plot(opened, [0.0] * len(opened), "|", color=color, markersize=16, markeredgewidth=line, alpha=alpha)
     for one in pair[0].trouble:
         axes.axvspan(one.start, one.end, color="#bbbbbb", alpha=0.3, linewidth=0)
     axes.spines[["top", "right"]].set_visible(False)
