@@ -22,7 +22,7 @@ MARGINS = {
     "seconds to recover": 0.3,
     "requests for nobody": 0.03,
 }
-"""How far outside the simulator's reach a figure may lie: four times what was seen in ten runs of this seed, and more."""
+"""How far outside the simulator's reach a figure may lie: four times what was seen in ten runs of this seed."""
 
 pytestmark = pytest.mark.real_time
 

@@ -70,6 +70,8 @@ class Handle:
         """Call it, unless it was cancelled."""
         if not self._cancelled:
             self._context.run(self.callback, *self._args)
+        # From 3.12 on, the traceback of a task's error keeps this frame, and it would keep the task.
+        del self
 
 
 class SimulatedLoop(Base):
