@@ -171,6 +171,23 @@ async def line(schedule: Schedule) -> None:
     assert not lost
 
 
+async def handed_over(schedule: Schedule) -> None:
+    """A place is handed over in the moment in which who waits for it is cancelled; nothing is left to chance here."""
+    slots = Bulkhead("quotes", limit=1, max_wait=None)
+    busy, callers = Busy(), Callers(schedule)
+    watch_places(schedule, slots, busy)
+
+    async def call() -> None:
+        await slots.acall(busy.work, 1.0)
+
+    for _ in range(3):
+        callers.come(call, at=0.0)
+    second = callers.tasks[1]
+    asyncio.get_running_loop().call_later(1.0, callers.cancel, second)
+    await callers.end()
+    at_peace(slots)
+
+
 # -- breaker -----------------------------------------------------------------------------------------------------
 
 PROBES, LEASE, IN_A_ROW = 2, 1.0, 2

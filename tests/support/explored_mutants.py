@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pytest
-from tests.support import explored, explored_time
+from tests.support import explored, explored_http, explored_time
 
 from resilix import ledger, runtime
 from resilix.core.breaker import BreakerCore
@@ -22,6 +22,7 @@ from resilix.core.budget import BudgetCore
 from resilix.core.era import Ticket
 from resilix.core.permits import Hold, PermitQueue
 from resilix.core.verdict import Verdict
+from resilix.http import quiet, shells, streams
 from resilix.policies import retry
 from resilix.policies.breaker_calls import BreakerCalls
 from resilix.policies.bulkhead_calls import BulkheadCalls
@@ -263,7 +264,39 @@ RETRY = {
     ),
 }
 
-MUTANTS: dict[str, Mutant] = {**BULKHEAD, **BREAKER, **TIMEOUT, **RETRY}
+# -- HTTP --------------------------------------------------------------------------------------------------------
+
+
+async def _leave_it_open(adropped: Any, self: shells.HttpOutcomes, args: Any, result: Any) -> None:
+    """Nothing is done about an answer that another attempt replaces."""
+
+
+def _without_the_body(leave: Any, bulkhead: Any, call: Any, proof: Any) -> None:
+    bulkhead._end(proof)
+
+
+def _only_when_it_ends_well(finish: Any, self: streams.Body, error: BaseException | None) -> None:
+    if error is None:
+        finish(self, error)
+    else:
+        self.settles = ()
+
+
+HTTP = {
+    "an answer that another replaces stays open": Mutant(
+        instead(shells.HttpOutcomes, "adropped", _leave_it_open), explored_http.with_httpx, 50
+    ),
+    "a place is given back before the body has ended": Mutant(
+        both(instead(shells, "leave_place", _without_the_body), instead(quiet, "leave_place", _without_the_body)),
+        explored_http.with_httpx2,
+        50,
+    ),
+    "a body that dies keeps its place": Mutant(
+        instead(streams.Body, "finish", _only_when_it_ends_well), explored_http.with_httpx, 50
+    ),
+}
+
+MUTANTS: dict[str, Mutant] = {**BULKHEAD, **BREAKER, **TIMEOUT, **RETRY, **HTTP}
 
 
 @contextmanager
