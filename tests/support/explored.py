@@ -18,6 +18,7 @@ from resilix import (
     CircuitOpenError,
     CircuitState,
     RejectedError,
+    calls,
     events,
     pipeline,
     retry,
@@ -357,3 +358,60 @@ async def layers(schedule: Schedule) -> None:
     at_peace(slots)
     assert busy.running == breaker.snapshot().probes == 0
     assert attempts[0] <= 3 * len(callers.tasks)
+
+
+async def meddling(schedule: Schedule) -> None:
+    """Meanwhile listeners come and go, a person opens, closes and reconfigures the breaker, and both begin anew."""
+    chance, loop = schedule.chance, asyncio.get_running_loop()
+    slots = Bulkhead("quotes", limit=2, max_wait=chance.choice((0.5, None)))
+    breaker = CircuitBreaker("quotes", on=ConnectionError, consecutive=2, open_for=0.5, probe_lease=1.0)
+    guard = pipeline(*chance.choice(((breaker, slots), (slots, breaker), (retry(on=ConnectionError), breaker, slots))))
+    busy, callers = Busy(), Callers(schedule)
+    listening: list[Callable[[], None]] = []
+
+    @guard
+    async def work(seconds: float, fails: bool) -> None:
+        await busy.work(seconds)
+        if fails:
+            raise ConnectionError
+
+    async def call() -> None:
+        with suppress(ConnectionError, RejectedError):
+            await work(chance.choice(MOMENTS), chance.random() < 0.4)
+
+    def hear_no_more() -> None:
+        while listening:
+            listening.pop()()
+
+    deeds: tuple[Callable[[], object], ...] = (
+        lambda: listening.append(events.subscribe(lambda event: None)),
+        hear_no_more,
+        breaker.open,
+        breaker.close,
+        breaker.disable,
+        breaker.observe,
+        lambda: breaker.reconfigure(probes=chance.choice((1, 2))),
+        lambda: breaker.reconfigure(consecutive=chance.choice((1, 3)), window=chance.choice((5.0, calls(10)))),
+        breaker._renew,
+        slots._renew,
+    )
+    renewed = chance.random() < 0.3
+    if not renewed:
+        deeds = deeds[:-1]
+        watch_places(schedule, slots, busy)
+    schedule.always(lambda: not slots.waiting or slots.in_use == slots.limit)
+    try:
+        for _ in range(8):
+            callers.come(call)
+        for _ in range(5):
+            loop.call_later(chance.choice(MOMENTS), chance.choice(deeds))
+        callers.cancel_some(0.2)
+        await callers.end()
+        await asyncio.sleep(MOMENTS[-1])
+    finally:
+        hear_no_more()
+    at_peace(slots)
+    assert breaker.snapshot().probes == 0
+    breaker.close()
+    await work(0.0, fails=False)
+    assert breaker.state is CircuitState.CLOSED

@@ -118,7 +118,19 @@ def _ignore_that_it_is_late(end: Any, self: Any, hold: Hold, started: float, lon
         end(self, hold, started, longest, label)
 
 
+def _forget_those_taken(attend: Any, self: PermitQueue) -> None:
+    """Whoever looks again whether somebody listens counts from the limit, and not from what is free."""
+    attend(self)
+    if self.attended:
+        self.kept = self.limit
+    elif not self.waiting:
+        self.free = self.limit
+
+
 BULKHEAD = {
+    "places in use are free again when somebody begins to listen": Mutant(
+        instead(PermitQueue, "attend", _forget_those_taken), explored.meddling, 50
+    ),
     "a place handed to a caller that is just being cancelled is lost": Mutant(
         instead(Hold, "drop", _keep_when_cancelled), explored.crowd, 100
     ),

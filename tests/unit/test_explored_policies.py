@@ -17,6 +17,7 @@ SCHEDULES: dict[Callable[..., Any], int] = {
     explored.line: 1500,
     explored.probes: 600,
     explored.layers: 800,
+    explored.meddling: 800,
     explored_time.limits: 2000,
     explored_time.last_moment: 1000,
     explored_time.purse: 1000,
