@@ -111,7 +111,7 @@ def watch_places(schedule: Schedule, slots: Bulkhead, busy: Busy) -> None:
 
 def at_peace(slots: Bulkhead) -> None:
     """Every place is back, and nobody is left in line."""
-    assert (slots.in_use, slots.waiting) == (0, 0)
+    assert (slots.in_use, slots.waiting) == (0, 0), f"{slots.in_use} places are not back, {slots.waiting} still wait"
 
 
 async def crowd(schedule: Schedule) -> None:

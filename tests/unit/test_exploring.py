@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import gc
 import random
 import subprocess
 import sys
@@ -425,6 +426,19 @@ async def _generators() -> None:
     await closed.wait()
 
 
+async def _generator_at_the_end() -> None:
+    """One that is left at the very end is closed too."""
+
+    async def numbers() -> AsyncGenerator[int]:
+        try:
+            yield 1
+        finally:
+            await asyncio.sleep(1)
+
+    async for _ in numbers():
+        break
+
+
 async def _anyio_primitives() -> None:
     """The groups, scopes, events, limiters and streams of anyio, which are made for any loop of asyncio's."""
     send, receive = anyio.create_memory_object_stream[int](1)
@@ -453,7 +467,7 @@ async def _anyio_primitives() -> None:
     assert inner.cancelled_caught
 
 
-@pytest.mark.parametrize("scenario", [_asyncio_primitives, _generators, _anyio_primitives])
+@pytest.mark.parametrize("scenario", [_asyncio_primitives, _generators, _generator_at_the_end, _anyio_primitives])
 def test_what_needs_no_thread_and_nothing_real_works(scenario: Any) -> None:
     """In a hundred orders."""
     assert explore(scenario, schedules=100).schedules == 100
@@ -538,6 +552,18 @@ def test_a_scenario_may_be_a_partial_or_a_method_or_an_object() -> None:
     for one in (Scenarios().method, Scenarios(), functools.partial(plain, 3)):
         explore(one, schedules=1)
     assert seen == ["method 1", "object", "partial 3"]
+
+
+def test_the_collector_of_garbage_takes_no_part_in_a_schedule() -> None:
+    """When it would run hangs on what the process has done before, and what it collects may run code."""
+    enabled: list[bool] = []
+
+    async def scenario() -> None:
+        enabled.append(gc.isenabled())
+
+    explore(scenario, schedules=2)
+    assert enabled == [False, False]
+    assert gc.isenabled()
 
 
 def test_there_is_only_one_clock() -> None:

@@ -94,6 +94,7 @@ class SimulatedLoop(Base):
         self._order = order
         self._ready: deque[Handle] = deque()
         self._timers: list[Handle] = []
+        self._closings: set[asyncio.Task[Any]] = set()
         self._made = 0
         self._running = False
         self._closed = False
@@ -231,7 +232,9 @@ class SimulatedLoop(Base):
 
     def _close_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         if not self._closed:
-            self.call_soon(self.create_task, generator.aclose())
+            closing = self.create_task(generator.aclose())
+            self._closings.add(closing)
+            closing.add_done_callback(self._closings.discard)
 
 
 def _impossible(name: str) -> Callable[..., Never]:
