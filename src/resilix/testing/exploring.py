@@ -152,7 +152,8 @@ def explore(scenario: Scenario, *, schedules: int = 1000, seed: int = 0, only: i
             try:
                 loop.play(partial(scenario, schedule) if takes else scenario)  # type: ignore[call-arg,arg-type]
             except BaseException as error:
-                error.add_note(_note(scenario, number, loop))
+                with suppress(Exception):  # one that takes no note (a frozen dataclass, say) is raised all the same
+                    error.add_note(_note(scenario, number, loop))
                 loop.give_up()
                 raise
         orders.add(loop.order.taken)
