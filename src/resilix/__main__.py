@@ -11,6 +11,7 @@ import resilix
 from resilix.demo import command as demo
 from resilix.telemetry.data import command as data
 from resilix.top import command as top
+from resilix.whatif import command as whatif
 
 DESCRIPTION = """\
 resilix keeps a Python service standing while something it depends on is
@@ -33,6 +34,7 @@ def _parser() -> tuple[_Parser, list[str]]:
     demo.add_to(commands)
     top.add_to(commands)
     data.add_to(commands)
+    whatif.add_to(commands)
     return parser, list(commands.choices)
 
 

@@ -1,0 +1,1 @@
+"""What if, on the command line: ``resilix simulate`` and ``resilix replay``."""

@@ -1,0 +1,116 @@
+"""What a simulation found, in a few plain sentences for each candidate."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import Final
+
+from resilix.policies.hazards import flatten
+from resilix.testing.simulation.result import Outcome, Result, Step
+from resilix.testing.simulation.trouble import Episode
+from resilix.whatif.scenario import Candidate
+
+WIDTH: Final = 100
+"""Columns of a line, whatever the terminal: what is printed can be compared."""
+LAST: Final = 10
+"""Steps at the end that say how it goes on."""
+
+
+def told(candidate: Candidate, result: Result, most: float) -> str:
+    """What became of a candidate.
+
+    Args:
+        candidate: What was tried.
+        result: What was found.
+        most: Requests per second that the dependency can answer at best; infinite when nobody knows.
+    """
+    sentences = [_recovery(result, most), _opening(candidate, result), _users(result), _load(result, most)]
+    return filled(f"{result.name}: {' '.join(one for one in sentences if one)}", "  ")
+
+
+def filled(text: str, indent: str = "") -> str:
+    """A paragraph, in lines of a fixed width."""
+    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def weather(script: Sequence[Episode]) -> str:
+    """What happens to a dependency; episodes of one kind that follow each other as one."""
+    spans: list[tuple[str, int | None, float, float]] = []
+    for one in script:
+        known = next((n for n, span in enumerate(spans) if span[:2] == (one.kind, one.shard)), None)
+        if known is None:
+            spans.append((one.kind, one.shard, one.start, one.end))
+        else:
+            kind, shard, start, end = spans[known]
+            spans[known] = (kind, shard, start, max(end, one.end))
+    texts = [
+        f"{kind}{'' if shard is None else f' of shard {shard}'} from {start:g} to {end:g} s"
+        for kind, shard, start, end in spans
+    ]
+    return ", ".join(texts) or "no trouble"
+
+
+def _recovery(result: Result, most: float) -> str:
+    if not result.trouble:
+        return ""
+    after = result.time_to_recover
+    if after is not None:
+        text = "at once when the trouble is over" if after < 0.05 else f"{after:.1f} s after the trouble"
+        return f"recovers {text}."
+    end = result.steps[-LAST:]
+    rate = _rate(result, end)
+    if rate > most:
+        return f"never recovers: {rate:.0f} requests/s arrive where {most:.0f} can be answered."
+    calls = sum(one.calls for one in end)
+    share = sum(one.succeeded for one in end) / calls if calls else 1.0
+    return f"never recovers: at the end {share:.0%} of the calls succeed."
+
+
+def _rate(result: Result, steps: Sequence[Step]) -> float:
+    seconds = min(result.seconds, result.seconds - steps[0].at) if steps else math.inf
+    return sum(one.arrived for one in steps) / seconds
+
+
+def _opening(candidate: Candidate, result: Result) -> str:
+    if not any(one.kind == "breaker" for one in flatten((candidate.policy,))):
+        return ""
+    opened = [one for one in result.changes if one.state == "open"]
+    if not opened:
+        return "No breaker opened."
+    breakers = len({one.breaker for one in opened})
+    whose = "Its breaker" if breakers == 1 else f"{breakers} breakers"
+    times = f"{len(opened)} times" if len(opened) > 1 else "once"
+    if not result.trouble:
+        return f"{whose} opened {times}, first at {opened[0].at:.1f} s."
+    if result.time_to_open is None:
+        return f"{whose} opened {times}, at {opened[0].at:.1f} s, when there was no trouble."
+    false = f", {result.false_opens} of them while the dependency was well" if result.false_opens else ""
+    return f"{whose} opened {times}, first {result.time_to_open:.1f} s into the trouble{false}."
+
+
+def _users(result: Result) -> str:
+    calls = max(1, result.calls)
+    others = [
+        f"{result.outcomes[kind] / calls:.1%} {words}"
+        for kind, words in (
+            (Outcome.FALLBACK, "were answered by the fallback"),
+            (Outcome.REFUSED, "were refused"),
+            (Outcome.TIMED_OUT, "timed out"),
+            (Outcome.FAILED, "failed"),
+            (Outcome.UNFINISHED, "never came back"),
+        )
+        if result.outcomes[kind]
+    ]
+    rest = f" ({', '.join(others)})" if others else ""
+    slow = result.latency.p99
+    took = f"{slow * 1000:.0f} ms" if slow < 1 else f"{slow:.2f} s"
+    return f"{result.success_share:.1%} of the calls succeeded{rest}; 99 of 100 took no more than {took}."
+
+
+def _load(result: Result, most: float) -> str:
+    there = result.dependency
+    best = "" if most == math.inf else f", where {most:.0f}/s can be answered"
+    nobody = f", {there.wasted:,} of them worked on for nobody" if there.wasted else ""
+    return f"The dependency got {result.attempts_per_call:.2f} requests per call{nobody}; {there.peak:.0f}/s at the peak{best}."
