@@ -76,6 +76,9 @@ bench-reality: $(VENV)/.dev  ## what the simulator says beside what happens over
 bench-machine: $(VENV)/.dev  ## the state machine by itself, over window sizes and numbers of breakers
 	$(BIN)/python -m benchmarks.machine $(ARGS)
 
+pictures: $(VENV)/.dev  ## the pictures and tables of docs/whatif.md, from the shipped cases
+	$(BIN)/python docs/pictures/draw.py
+
 lint: $(VENV)/.dev  ## style and format, without changing anything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -85,4 +88,4 @@ types: $(VENV)/.dev  ## mypy --strict and basedpyright strict, the typing tests 
 	$(BIN)/basedpyright
 	$(BIN)/basedpyright -p tests/typing/pyrightconfig.json
 
-.PHONY: help demo test test-all coverage bench bench-http bench-machine bench-peers bench-reality lint types
+.PHONY: help demo test test-all coverage bench bench-http bench-machine bench-peers bench-reality pictures lint types

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,14 +14,14 @@ from typing import Any
 
 from resilix.errors import ConfigurationError
 from resilix.testing.simulation.picture import draw
-from resilix.testing.simulation.result import Result, table
+from resilix.testing.simulation.result import Result
 from resilix.whatif import help_texts as texts
 from resilix.whatif import shipped
 from resilix.whatif.intake import open_log
 from resilix.whatif.play import Progress, play
-from resilix.whatif.scenario import Candidate, Scenario, candidates_of, refuse_late, scenario_of
+from resilix.whatif.scenario import Candidate, candidates_of, refuse_late, scenario_of
 from resilix.whatif.table import Place
-from resilix.whatif.words import filled, told, weather
+from resilix.whatif.words import filled, report, report_of, weather
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -96,9 +97,7 @@ def _simulate(options: argparse.Namespace) -> int:
         _list()
         return 0
     if options.case is None:
-        raise ConfigurationError(
-            f"what is to be simulated? Give a file, or a shipped case: {', '.join(shipped.CASES)}"
-        )
+        raise ConfigurationError(f"what is to be simulated? Give a file, or a shipped case: {', '.join(shipped.CASES)}")
     data, file = _case(options.case)
     if options.show:
         sys.stdout.write(data.decode("utf-8", "replace"))
@@ -112,7 +111,7 @@ def _simulate(options: argparse.Namespace) -> int:
     results = play(
         scenario.candidates, scenario.load, scenario.dependency, seconds=seconds, seed=seed, progress=Progress()
     )
-    _print(_head(scenario, seconds, seed), scenario.candidates, results, scenario.dependency.most)
+    _print(report_of(scenario, results, seconds, seed))
     return _write(options, "simulate", scenario.title, results)
 
 
@@ -139,15 +138,6 @@ def _bytes(path: Path) -> bytes:
         raise ConfigurationError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _head(scenario: Scenario, seconds: float, seed: int) -> str:
-    dependency = scenario.dependency
-    traffic = (
-        f"Traffic {scenario.load!r} for {seconds:g} s, seed {seed}. {dependency!r}, "
-        f"{dependency.most:.0f} requests/s at best; {weather(dependency.script)}."
-    )
-    return "\n\n".join(part for part in (scenario.title, filled(scenario.description), filled(traffic)) if part)
-
-
 def _replay(options: argparse.Namespace) -> int:
     _check_output(options)
     path = options.config
@@ -168,12 +158,9 @@ def _replay(options: argparse.Namespace) -> int:
     seconds = min(options.seconds or recording.seconds, recording.seconds)
     seed = seed if options.seed is None else options.seed
     results = play(candidates, recording.load(), recording, seconds=seconds, seed=seed, progress=progress)
-    _print(_recorded(options.log, log.recording.script, seconds), candidates, results, float("inf"))
+    head = filled(f"{options.log}: {seconds:g} s of recorded calls; {weather(recording.script)}. {texts.CAVEAT}")
+    _print(report(head, candidates, results, math.inf))
     return _write(options, "replay", options.log, results)
-
-
-def _recorded(file: str, script: Sequence[Any], seconds: float) -> str:
-    return filled(f"{file}: {seconds:g} s of recorded calls; {weather(script)}. {texts.CAVEAT}")
 
 
 def _warn(command: str, candidates: Sequence[Candidate]) -> None:
@@ -182,9 +169,8 @@ def _warn(command: str, candidates: Sequence[Candidate]) -> None:
             sys.stderr.write(f"resilix {command}: note: {one.name}: {note}\n")
 
 
-def _print(head: str, candidates: Sequence[Candidate], results: Sequence[Result], most: float) -> None:
-    sentences = [told(one, result, most) for one, result in zip(candidates, results, strict=True)]
-    sys.stdout.write("\n\n".join([head, table(results), "\n".join(sentences)]) + "\n")
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 

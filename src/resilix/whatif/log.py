@@ -187,7 +187,9 @@ def _time(value: Any) -> float:
             f"time is {_short(value)}: it must be seconds or ISO 8601, as 12.5 or 2026-11-26T03:12:00.250Z"
         )
     if abs(number) > LATEST:
-        raise BadLineError(f"time is {_short(value)}: as seconds that is after the year 9999; divide milliseconds by 1000")
+        raise BadLineError(
+            f"time is {_short(value)}: as seconds that is after the year 9999; divide milliseconds by 1000"
+        )
     return number
 
 

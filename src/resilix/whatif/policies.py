@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, Never
 
 import tenacity
@@ -121,7 +122,7 @@ def _made(kind: str, make: Callable[..., Policy[Any]], given: dict[str, Any], pl
     if kind in ("breaker", "bulkhead"):
         options.setdefault("name", NAME)
     if kind == "fallback":
-        return place.make(lambda **rest: fallback(None, **rest), options)
+        return place.make(partial(fallback, None), options)
     return place.make(make, options)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from resilix.errors import ConfigurationError
 from resilix.policies.base import Policy
@@ -21,6 +22,8 @@ from resilix.testing.simulation.trouble import (
 )
 from resilix.whatif.policies import policies_of
 from resilix.whatif.table import Place, Table, names_of, needed_of, parse
+
+T = TypeVar("T")
 
 SECONDS: Final = 180.0
 SEED: Final = 1
@@ -154,11 +157,13 @@ def _load(table: Table) -> Load:
             raise place.error("seconds is missing; write seconds = 60, for how long it goes on")
         load = _one_load({key: value for key, value in phase.values.items() if key != "seconds"}, place)
         several.append((phase.values["seconds"], load))
-    return table.place.make(lambda **none: phases(*several), {})
+    return table.place.make(partial(phases, *several), {})
 
 
 def _one_load(values: dict[str, Any], place: Place) -> Load:
     make, options = _kind("load", LOADS, values, place, "poisson")
+    if "size" in options:
+        Table(values, place, values).whole("size", 200, 1, 1_000_000)
     return place.make(make, options)
 
 
@@ -173,12 +178,20 @@ def _dependency(top: Table) -> Dependency:
 
 
 def _trouble(values: object, place: Place) -> Episode | list[Episode]:
-    make, options = _kind("trouble", TROUBLES, Table(values, place, _keys_of(TROUBLES)).values, place)
-    if options.get("steps", 1) != 1:
-        Table(values, place, _keys_of(TROUBLES)).whole("steps", 10, 1, MOST)
-    if options.get("shard") is False:
-        del options["shard"]
+    table = Table(values, place, _keys_of(TROUBLES))
+    make, options = _kind("trouble", TROUBLES, table.values, place)
+    if "steps" in options:
+        table.whole("steps", 10, 1, MOST)
+    if make is flapping:
+        times = _number(options["seconds"]) / max(1e-9, _number(options["down"]) + _number(options["up"]))
+        if times > MOST:
+            raise place.error(f"it would go down {times:,.0f} times, and may {MOST:,}; write a longer down or up")
     return place.make(make, options)
+
+
+def _number(value: object) -> float:
+    """A number as it is; anything else is refused by whatever reads it, not here."""
+    return float(value) if isinstance(value, (int, float)) and abs(value) < 1e18 else 1.0
 
 
 def _keys_of(makers: dict[str, Callable[..., Any]]) -> list[str]:
@@ -186,8 +199,8 @@ def _keys_of(makers: dict[str, Callable[..., Any]]) -> list[str]:
 
 
 def _kind(
-    what: str, makers: dict[str, Callable[..., Any]], values: dict[str, Any], place: Place, default: str = ""
-) -> tuple[Callable[..., Any], dict[str, Any]]:
+    what: str, makers: dict[str, Callable[..., T]], values: dict[str, Any], place: Place, default: str = ""
+) -> tuple[Callable[..., T], dict[str, Any]]:
     """The function that a table is for, and its options, of which those it needs are there and no others."""
     kind = values.get("kind", default)
     if not kind:

@@ -14,6 +14,7 @@ from resilix.errors import ConfigurationError
 
 T = TypeVar("T")
 AT_LINE: Final = re.compile(r" \(at line (\d+), column (\d+)\)$")
+AT_END: Final = " (at end of document)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,12 @@ def parse(data: bytes, file: str) -> dict[str, Any]:
     except ValueError as error:
         text = str(error)
         at = AT_LINE.search(text)
-        if at is None:
-            raise place.error(f"it is not TOML: {text}") from None
-        raise ConfigurationError(f"{file}:{at[1]}: it is not TOML: {text[: at.start()]} (column {at[2]})") from None
+        if at is not None:
+            raise ConfigurationError(f"{file}:{at[1]}: it is not TOML: {text[: at.start()]} (column {at[2]})") from None
+        if text.endswith(AT_END):
+            line = data.rstrip().count(b"\n") + 1
+            raise ConfigurationError(f"{file}:{line}: it is not TOML: {text.removesuffix(AT_END)}") from None
+        raise place.error(f"it is not TOML: {text}") from None
     except RecursionError:
         raise place.error("its brackets are nested too deeply; no key needs more than four levels") from None
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from resilix.policies.hazards import flatten
-from resilix.testing.simulation.result import Outcome, Result, Step
+from resilix.testing.simulation.result import Outcome, Result, Step, table
 from resilix.testing.simulation.trouble import Episode
-from resilix.whatif.scenario import Candidate
+from resilix.whatif.scenario import Candidate, Scenario
 
 WIDTH: Final = 100
 """Columns of a line, whatever the terminal: what is printed can be compared."""
@@ -18,14 +18,39 @@ LAST: Final = 10
 """Steps at the end that say how it goes on."""
 
 
-def told(candidate: Candidate, result: Result, most: float) -> str:
-    """What became of a candidate.
+def report_of(scenario: Scenario, results: Sequence[Result], seconds: float, seed: int) -> str:
+    """All that is printed of a scenario.
 
     Args:
-        candidate: What was tried.
-        result: What was found.
+        scenario: What was played.
+        results: What was found, for each candidate.
+        seconds: For how long calls came.
+        seed: Where chance began.
+    """
+    dependency = scenario.dependency
+    best = "any number of" if dependency.most == math.inf else f"{dependency.most:.0f}"
+    traffic = (
+        f"Traffic {scenario.load!r} for {seconds:g} s, seed {seed}. {dependency!r}, "
+        f"{best} requests/s at best; {weather(dependency.script)}."
+    )
+    head = [part for part in (scenario.title, filled(scenario.description), filled(traffic)) if part]
+    return report("\n\n".join(head), scenario.candidates, results, dependency.most)
+
+
+def report(head: str, candidates: Sequence[Candidate], results: Sequence[Result], most: float) -> str:
+    """A head, the table, and a few sentences for each candidate.
+
+    Args:
+        head: What was played.
+        candidates: What was tried.
+        results: What was found, for each candidate.
         most: Requests per second that the dependency can answer at best; infinite when nobody knows.
     """
+    sentences = [_told(one, result, most) for one, result in zip(candidates, results, strict=True)]
+    return "\n\n".join([head, table(results), "\n".join(sentences)])
+
+
+def _told(candidate: Candidate, result: Result, most: float) -> str:
     sentences = [_recovery(result, most), _opening(candidate, result), _users(result), _load(result, most)]
     return filled(f"{result.name}: {' '.join(one for one in sentences if one)}", "  ")
 
@@ -93,7 +118,7 @@ def _opening(candidate: Candidate, result: Result) -> str:
 def _users(result: Result) -> str:
     calls = max(1, result.calls)
     others = [
-        f"{result.outcomes[kind] / calls:.1%} {words}"
+        f"{_part(result.outcomes[kind], calls)} {words}"
         for kind, words in (
             (Outcome.FALLBACK, "were answered by the fallback"),
             (Outcome.REFUSED, "were refused"),
@@ -109,8 +134,15 @@ def _users(result: Result) -> str:
     return f"{result.success_share:.1%} of the calls succeeded{rest}; 99 of 100 took no more than {took}."
 
 
+def _part(count: int, calls: int) -> str:
+    """A share; where it would be 0.0% of something that was there, the number."""
+    share = count / calls
+    return f"{share:.1%}" if share >= 0.0005 else f"{count:,}"
+
+
 def _load(result: Result, most: float) -> str:
     there = result.dependency
     best = "" if most == math.inf else f", where {most:.0f}/s can be answered"
     nobody = f", {there.wasted:,} of them worked on for nobody" if there.wasted else ""
-    return f"The dependency got {result.attempts_per_call:.2f} requests per call{nobody}; {there.peak:.0f}/s at the peak{best}."
+    each = f"{result.attempts_per_call:.2f} requests per call{nobody}"
+    return f"The dependency got {each}; {there.peak:.0f}/s at the peak{best}."
