@@ -145,7 +145,7 @@ def _replay(options: argparse.Namespace) -> int:
     candidates, seed, ignored = candidates_of(data, file)
     if ignored:
         there = " and ".join(f"[{one}]" for one in ignored)
-        sys.stderr.write(f"resilix replay: note: {file}: {there} say nothing here, the recording does\n")
+        sys.stderr.write(f"resilix replay: note: {file}: not used: {there}; the recording stands for it\n")
     _warn("replay", candidates)
     progress = Progress()
     log = open_log(options.log, progress)
