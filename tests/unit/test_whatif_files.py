@@ -387,8 +387,8 @@ def test_any_value_in_any_place_is_taken_or_refused(place: tuple[str, str], valu
 
 
 OPTIONS = (
-    "attempts wait within budget on window open_for probes limit max_wait queue seconds failure_rate slow_rate slow_after "
-    "min_calls name ignore consecutive"
+    "attempts wait within budget on window open_for probes limit max_wait queue seconds failure_rate slow_rate "
+    "slow_after min_calls name ignore consecutive"
 )
 
 

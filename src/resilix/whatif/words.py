@@ -84,18 +84,21 @@ def _recovery(result: Result, most: float) -> str:
     if after is not None:
         text = "at once when the trouble is over" if after < 0.05 else f"{after:.1f} s after the trouble"
         return f"recovers {text}."
+    if max(one.end for one in result.trouble) >= result.seconds:
+        return "the trouble lasts to the end."
     end = result.steps[-LAST:]
     rate = _rate(result, end)
     if rate > most:
         return f"never recovers: {rate:.0f} requests/s arrive where {most:.0f} can be answered."
     calls = sum(one.calls for one in end)
     share = sum(one.succeeded for one in end) / calls if calls else 1.0
-    return f"never recovers: at the end {share:.0%} of the calls succeed."
+    nobody = sum(one.wasted for one in end)
+    and_so = ", and the dependency works for nobody" if nobody and not share else ""
+    return f"never recovers: at the end {share:.0%} of the calls succeed{and_so}."
 
 
 def _rate(result: Result, steps: Sequence[Step]) -> float:
-    seconds = min(result.seconds, result.seconds - steps[0].at) if steps else math.inf
-    return sum(one.arrived for one in steps) / seconds
+    return sum(one.arrived for one in steps) / (result.seconds - steps[0].at)
 
 
 def _opening(candidate: Candidate, result: Result) -> str:

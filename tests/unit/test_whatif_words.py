@@ -1,0 +1,159 @@
+"""The sentences below the table, and the line that says how far a run is."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from tests.support.whatif import SOUND
+
+from resilix.testing.simulation import Episode, Result, brown_out, flapping, outage, stall
+from resilix.whatif.play import EVERY, PATIENCE, Progress, play
+from resilix.whatif.scenario import Scenario, scenario_of
+from resilix.whatif.words import WIDTH, report_of, weather
+
+TROUBLE = 'kind = "outage"\nstart = 5\nseconds = 5'
+POLICIES = "[{ retry = { attempts = 2, wait = 0.1 } }, { timeout = 1.0 }]"
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+def played(text: str, progress: Progress | None = None) -> tuple[Scenario, list[Result]]:
+    """What is found of a file."""
+    scenario = scenario_of(text.encode(), "mine.toml")
+    found = play(
+        scenario.candidates, scenario.load, scenario.dependency,
+        seconds=scenario.seconds, seed=scenario.seed, progress=progress or Progress(io.StringIO()),
+    )  # fmt: skip
+    return scenario, found
+
+
+def sentences(*changes: tuple[str, str]) -> str:
+    """What is said of a candidate, in one line."""
+    text = SOUND
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    scenario, results = played(text)
+    return " ".join(report_of(scenario, results, scenario.seconds, scenario.seed).split("\n\n")[-1].split())
+
+
+def test_it_says_what_users_and_the_dependency_got() -> None:
+    """A retry in an outage: all calls of five seconds fail, and each of them is two requests."""
+    text = sentences()
+    assert text.startswith("retry: recovers at once when the trouble is over. ")
+    assert "% of the calls succeeded (" in text
+    assert "% failed); 99 of 100 took no more than" in text
+    assert "The dependency got 1.2" in text
+    assert text.endswith("/s at the peak, where 50/s can be answered.")
+    assert "breaker" not in text
+
+
+def test_a_breaker_is_said_to_have_opened_or_not() -> None:
+    """How often, and how long after the trouble began."""
+    quiet = (TROUBLE, "kind = 'brown_out'\nstart = 5\nseconds = 5\nslower = 1.1")
+    assert "No breaker opened." in sentences((POLICIES, "['breaker']"), quiet)
+    once = sentences((POLICIES, "['breaker']"))
+    assert "Its breaker opened once, first 0." in once
+    assert "s into the trouble." in once
+    often = sentences((POLICIES, "[{ breaker = { open_for = 1 } }]"))
+    assert "Its breaker opened 5 times, first 0." in often
+    several = sentences((POLICIES, "[{ breaker = { consecutive = 3 } }]\nprocesses = 2"))
+    assert "2 breakers opened 2 times, first" in several
+
+
+def test_without_trouble_nothing_recovers() -> None:
+    """An opening is then told by its moment."""
+    calm = ("[[trouble]]\n" + TROUBLE + "\n", "")
+    assert sentences(calm).startswith("retry: 100.0% of the calls succeeded; 99 of 100")
+    touchy = sentences(calm, (POLICIES, "[{ breaker = { consecutive = 1 } }, { timeout = 0.05 }]"))
+    assert "Its breaker opened once, first at 0." in touchy
+
+
+def test_what_never_recovers_is_told_with_its_reason() -> None:
+    """More arrives than can be answered; or what is answered is for nobody; or the trouble does not end."""
+    naive = (POLICIES, "[{ retry = { attempts = 4, wait = 0.05 } }, { timeout = 1.0 }]")
+    long, crowded = ("seconds = 20", "seconds = 60"), ("rate = 20", "rate = 40")
+    standstill = (TROUBLE, "kind = 'stall'\nstart = 5\nseconds = 5")
+    text = sentences(naive, long, crowded, standstill)
+    assert text.startswith("retry: never recovers: 1")
+    assert "requests/s arrive where 50 can be answered." in text
+    # A line that is never worked off, of as many calls as come.
+    slow = (TROUBLE, "kind = 'stall'\nstart = 5\nseconds = 20")
+    alone = sentences((POLICIES, "[{ timeout = 1.0 }]"), long, ("rate = 20", "rate = 48"), slow)
+    assert alone.startswith(
+        "retry: never recovers: at the end 0% of the calls succeed, and the dependency works for nobody."
+    )
+    endless = sentences(("seconds = 5\n", "seconds = 15\n"))
+    assert endless.startswith("retry: the trouble lasts to the end. ")
+
+
+def test_a_share_that_would_be_zero_is_a_number() -> None:
+    """Nobody reads 0.0% failed."""
+    brief = ("start = 5\nseconds = 5", "start = 5\nseconds = 0.12\nafter = 0")
+    steady = ("rate = 20", "kind = 'steady'\nrate = 20")
+    text = sentences(("seconds = 20", "seconds = 400"), brief, steady, (POLICIES, "[]"))
+    assert "100.0% of the calls succeeded (3 failed);" in text
+
+
+def test_no_line_is_longer_than_promised() -> None:
+    """Whatever the terminal: what is printed can be compared."""
+    described = ('title = "sound"', 'title = "sound"\ndescription = "' + "so it goes " * 40 + '"')
+    scenario, results = played(SOUND.replace(*described))
+    text = report_of(scenario, results, scenario.seconds, scenario.seed)
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert text.splitlines()[0] == "sound"
+    assert "Traffic poisson(20) for 20 s, seed 1. Dependency(capacity=5, service=0.1), 50 requests/s" in text
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ([], "no trouble"),
+        ([outage(1, 2)], "outage from 1 to 3 s"),
+        (flapping(60, 20, down=4, up=6), "flapping from 60 to 74 s"),
+        ([stall(1, 2, shard=3), stall(5, 2)], "stall of shard 3 from 1 to 3 s, stall from 5 to 7 s"),
+        ([stall(5, 2), brown_out(8, 1)], "stall from 5 to 7 s, brown-out from 8 to 9 s"),
+    ],
+)
+def test_episodes_of_one_kind_are_told_as_one(script: Iterable[Episode], told: str) -> None:
+    """Twelve outages in a row are flapping."""
+    assert weather(list(script)) == told
+
+
+def test_progress_is_a_line_that_changes_and_goes_away() -> None:
+    """Nothing for a second, then now and then, and at the end an empty line."""
+    screen, now = Screen(), [0.0]
+
+    def clock() -> float:
+        now[0] += EVERY / 2
+        return now[0]
+
+    progress = Progress(screen, clock)
+    _, results = played(SOUND.replace("rate = 20", "rate = 400"), progress)
+    assert results[0].calls > 7_000
+    shown = screen.getvalue().split("\r")
+    assert shown[0] == ""
+    assert shown[1].startswith("simulating retry (1 of 1): ")
+    assert now[0] > PATIENCE
+    assert len(shown) > 3
+    assert shown[-2].strip() == shown[-1] == ""
+
+
+def test_progress_is_silent_where_there_is_no_terminal() -> None:
+    """And costs no look at the clock."""
+    stream = io.StringIO()
+    asked: list[Any] = []
+    progress = Progress(stream, lambda: asked.append(None) or 1e9)  # type: ignore[func-returns-value]
+    asked.clear()
+    played(SOUND, progress)
+    progress.clear()
+    assert (stream.getvalue(), asked) == ("", [])
