@@ -111,14 +111,18 @@ def test_a_long_run_says_on_a_terminal_how_far_it_is_and_can_be_interrupted(tmp_
     ours, theirs = pty.openpty()
     process = subprocess.Popen([*INTERRUPTIBLE, "simulate", str(file)], stdout=subprocess.PIPE, stderr=theirs)
     os.close(theirs)
-    seen = b""
-    until = time.monotonic() + 30
-    while seen.count(b"calls") < 2 and time.monotonic() < until:
-        seen += os.read(ours, 4096)
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=30)
-    seen += os.read(ours, 65536)
-    os.close(ours)
+    try:
+        seen = b""
+        until = time.monotonic() + 30
+        while seen.count(b"calls") < 2 and time.monotonic() < until:
+            seen += os.read(ours, 4096)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+        seen += os.read(ours, 65536)
+    finally:
+        os.close(ours)
+        process.kill()
+        process.wait()
     assert b"resilix simulate: interrupted" in seen
     assert b"Traceback" not in seen
     assert re.search(rb"\rsimulating retry \(1 of 1\): \d+%, [\d,]+ calls", seen)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import signal
 from collections.abc import Iterable
+from itertools import count
 from typing import Any
 
 import pytest
 from tests.support.whatif import SOUND
 
+from resilix.runtime import RUNTIME
 from resilix.testing.simulation import Episode, Result, brown_out, flapping, outage, stall
 from resilix.whatif.play import EVERY, PATIENCE, Progress, play
 from resilix.whatif.scenario import Scenario, scenario_of
@@ -157,3 +160,38 @@ def test_progress_is_silent_where_there_is_no_terminal() -> None:
     played(SOUND, progress)
     progress.clear()
     assert (stream.getvalue(), asked) == ("", [])
+
+
+class Pressed(Screen):
+    """A terminal at which somebody presses Ctrl-C as soon as there is something to read."""
+
+    def write(self, text: str, /) -> int:
+        """Send the signal."""
+        signal.raise_signal(signal.SIGINT)
+        return super().write(text)
+
+
+def test_ctrl_c_ends_a_run_at_the_next_call_and_what_handled_it_before_does_so_again() -> None:
+    """It cannot be lost where Python only prints what is raised; and policies get their own clock back."""
+    now = count()
+    driver = RUNTIME.driver
+    screen = Pressed()
+    with pytest.raises(KeyboardInterrupt):
+        played(SOUND.replace("rate = 20", "rate = 400"), Progress(screen, lambda: float(next(now))))
+    assert screen.getvalue().count("simulating") == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert RUNTIME.driver is driver
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_handler_of_somebody_elses_is_left_alone() -> None:
+    """A program that has its own way with Ctrl-C keeps it while candidates are played."""
+    got: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: got.append(number))
+    try:
+        now = count()
+        _, results = played(SOUND.replace("rate = 20", "rate = 400"), Progress(Pressed(), lambda: float(next(now))))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (results[0].calls > 7_000, set(got)) == (True, {signal.SIGINT})
