@@ -31,6 +31,14 @@ policies = [{ retry = { attempts = 2, wait = 0.1 } }, { timeout = 1.0 }]
 """A file without a mistake."""
 
 
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
 def said(*arguments: str) -> tuple[int, str, str]:
     """Run the command line in this process: its exit status, what it prints, and what it complains about."""
     out, complaints = io.StringIO(), io.StringIO()

@@ -5,19 +5,22 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.support.whatif import said
+from tests.support.whatif import Screen, said
 
 from resilix import CircuitBreaker, ConfigurationError, pipeline, retry, timeout
 from resilix.testing.simulation import Result, simulate
+from resilix.whatif.intake import open_log
 from resilix.whatif.log import Log, read_log
+from resilix.whatif.play import Progress
 from resilix.whatif.policies import Bare
 from resilix.whatif.recording import ERROR, OK, TIMEOUT, Recording
 
@@ -287,6 +290,20 @@ def test_a_gzipped_log_and_json_lines_print_the_same(tmp_path: Path) -> None:
     texts = {said("replay", str(path))[1].split("\n\n", 1)[1] for path in (plain, packed, lines)}
     assert len(texts) == 1
     assert "naive retries" in texts.pop()
+
+
+def test_reading_says_how_far_it_is(tmp_path: Path) -> None:
+    """The share of the bytes, the calls, and how many a second; then the line is empty again."""
+    log = tmp_path / "calls.csv"
+    log.write_text(HEAD + "".join(f"{number},0.05,ok\n" for number in range(20_000)))
+    screen, now = Screen(), count()
+    open_log(str(log), Progress(screen, lambda: float(next(now))))
+    shown = screen.getvalue().split("\r")
+    assert re.fullmatch(rf"reading {log}: \d+%, [\d,]+ calls, [\d,]+/s *", shown[1])
+    shares = [int(text.split("%")[0].rsplit(" ", 1)[1]) for text in shown[1:-2]]
+    assert shares == sorted(shares)
+    assert 0 <= shares[0] < 50 < shares[-1] <= 100
+    assert shown[-2].strip() == shown[-1] == ""
 
 
 def test_only_so_much_of_a_recording_is_played(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import signal
 from collections.abc import Iterable
@@ -9,7 +10,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from tests.support.whatif import SOUND
+from tests.support.whatif import SOUND, Screen
 
 from resilix.runtime import RUNTIME
 from resilix.testing.simulation import Episode, Result, brown_out, flapping, outage, stall
@@ -19,14 +20,6 @@ from resilix.whatif.words import WIDTH, report_of, weather
 
 TROUBLE = 'kind = "outage"\nstart = 5\nseconds = 5'
 POLICIES = "[{ retry = { attempts = 2, wait = 0.1 } }, { timeout = 1.0 }]"
-
-
-class Screen(io.StringIO):
-    """A terminal."""
-
-    def isatty(self) -> bool:
-        """It is one."""
-        return True
 
 
 def played(text: str, progress: Progress | None = None) -> tuple[Scenario, list[Result]]:
@@ -178,6 +171,7 @@ def test_ctrl_c_ends_a_run_at_the_next_call_and_what_handled_it_before_does_so_a
     screen = Pressed()
     with pytest.raises(KeyboardInterrupt):
         played(SOUND.replace("rate = 20", "rate = 400"), Progress(screen, lambda: float(next(now))))
+    gc.collect()  # a call that was left hanging would be heard of here
     assert screen.getvalue().count("simulating") == 1
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert RUNTIME.driver is driver

@@ -192,10 +192,12 @@ class _Run:
         width = width_of(self._seconds)
         for number in range(1, math.ceil(self._seconds / width) + 1):
             self.loop.call_at(min(number * width, self._seconds), self._step)
-        self.loop.run(self._seconds + AFTERWARDS)
-        for task in list(self._running):
-            task.cancel()
-        self.loop.run(self.loop.now)
+        try:
+            self.loop.run(self._seconds + AFTERWARDS)
+        finally:  # Ctrl-C too: a call that is left hanging would end some time, under another driver
+            for task in list(self._running):
+                task.cancel()
+            self.loop.run(self.loop.now)
         if self._broken is not None:
             raise self._broken
 
