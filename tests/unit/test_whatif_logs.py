@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from itertools import count, pairwise
 from pathlib import Path
@@ -16,7 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.whatif import Screen, said
 
-from resilix import CircuitBreaker, ConfigurationError, pipeline, retry, timeout
+from resilix import Bulkhead, CircuitBreaker, ConfigurationError, pipeline, retry, timeout
 from resilix.testing.simulation import Result, simulate
 from resilix.whatif.intake import open_log
 from resilix.whatif.log import Log, read_log
@@ -47,7 +50,7 @@ def replayed(recording: Recording, policies: Any) -> Result:
 
 def test_csv_and_json_lines_say_the_same() -> None:
     """In any order of columns, with others beside them, quoted or not, with blank lines and a byte order mark."""
-    csv_text = '\ufeffid,Outcome , duration,time\n1,"ok",0.25,100\n\n2,503, 1e-1 ,101.5\r\n3,TimeoutError,2,102\n'
+    csv_text = '\ufeffOutcome , duration,id,time\n"ok",0.25,1,100\n\n503, 1e-1 ,2,101.5\r\nTimeoutError,2,3,102\n'
     lines = [
         {"time": 100, "duration": 0.25, "outcome": True, "id": 1},
         {"outcome": 503, "time": "101.5", "duration": "0.1"},
@@ -78,6 +81,18 @@ def test_time_is_seconds_or_iso_8601(text: str, seconds: float) -> None:
     assert read(f"{HEAD}-100,0,ok\n{text},0,ok\n").recording.times[1] == 100 + seconds
 
 
+def test_time_without_an_offset_is_utc_wherever_the_machine_stands() -> None:
+    """A log says the same in Tokyo."""
+    program = (
+        "import io; from resilix.whatif.log import read_log; "
+        "log = read_log(io.BytesIO(b'time,duration,outcome\\n1970-01-01,0,ok\\n10,0,ok\\n'), 'x'); "
+        "print(list(log.recording.times))"
+    )
+    environment = {**os.environ, "TZ": "JST-9"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "[0.0, 10.0]\n"
+
+
 @pytest.mark.parametrize(
     ("outcome", "texts"),
     [
@@ -98,7 +113,7 @@ def test_outcomes_are_words_statuses_or_names_of_exceptions(outcome: int, texts:
 def test_calls_in_another_order_are_sorted_and_counted() -> None:
     """A log is often in the order in which calls ended."""
     log = read(f"{HEAD}3,0.3,ok\n1,0.1,error\n2,0.2,ok\n0,0.0,timeout\n")
-    assert log.disordered == 2
+    assert (log.disordered, read(f"{HEAD}1,0.1,ok\n1,0.2,ok\n").disordered) == (2, 0)
     assert list(log.recording.times) == [0.0, 1.0, 2.0, 3.0]
     assert list(log.recording.durations) == [0.0, 0.1, 0.2, 0.3]
     assert list(log.recording.outcomes) == [TIMEOUT, ERROR, OK, OK]
@@ -206,6 +221,15 @@ def test_without_policies_a_replay_is_what_was_recorded() -> None:
     assert result.outcomes["succeeded"] == result.outcomes["failed"] == result.outcomes["timed out"] == 10
     assert (result.attempts_per_call, result.latency.most) == (1.0, pytest.approx(0.29))
     assert result.dependency.arrived == 30
+
+
+def test_a_first_attempt_meets_its_own_call_even_if_another_is_as_near() -> None:
+    """Of two calls at one moment each ends as it did; and a call that had to wait for a place does too."""
+    both = recorded([(0.0, 0.2, "error"), (0.0, 0.4, "ok"), (0.5, 0.1, "ok"), (0.6, 0.1, "error")])
+    free = replayed(both, Bare())
+    assert (free.outcomes["failed"], free.outcomes["succeeded"], free.latency.most) == (2, 2, pytest.approx(0.4))
+    queued = replayed(both, Bulkhead("one at a time", limit=1, max_wait=5.0))
+    assert (queued.outcomes["failed"], queued.outcomes["succeeded"]) == (2, 2)
 
 
 def test_a_further_attempt_meets_the_call_nearest_in_time() -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.support.whatif import SOUND, Screen
 
 from resilix.runtime import RUNTIME
-from resilix.testing.simulation import Episode, Result, brown_out, flapping, outage, stall
+from resilix.testing.simulation import Change, Episode, Result, brown_out, flapping, outage, stall
 from resilix.whatif.play import EVERY, PATIENCE, Progress, play
 from resilix.whatif.scenario import Scenario, scenario_of
 from resilix.whatif.words import WIDTH, report_of, weather
@@ -156,11 +156,15 @@ def test_progress_is_silent_where_there_is_no_terminal() -> None:
 
 
 class Pressed(Screen):
-    """A terminal at which somebody presses Ctrl-C as soon as there is something to read."""
+    """A terminal at which somebody presses Ctrl-C, once, as soon as there is something to read."""
+
+    pressed = False
 
     def write(self, text: str, /) -> int:
         """Send the signal."""
-        signal.raise_signal(signal.SIGINT)
+        if not self.pressed:
+            self.pressed = True
+            signal.raise_signal(signal.SIGINT)
         return super().write(text)
 
 
@@ -177,6 +181,29 @@ def test_ctrl_c_ends_a_run_at_the_next_call_and_what_handled_it_before_does_so_a
     assert RUNTIME.driver is driver
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+def test_a_run_that_comes_to_its_end_leaves_ctrl_c_as_it_was() -> None:
+    """Whoever plays candidates in a program of their own can interrupt it afterwards."""
+    played(SOUND)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_where_policies_run_is_as_the_file_says() -> None:
+    """Processes, shared or not, clients and shards make a difference; breakers are named by them."""
+
+    def changes(more: str) -> list[Change]:
+        sharded = SOUND.replace(POLICIES, "['breaker']").replace("capacity = 5", "capacity = 5\nshards = 2")
+        return list(played(sharded + more)[1][0].changes)
+
+    def breakers(more: str) -> set[str]:
+        return {one.breaker for one in changes(more)}
+
+    assert breakers("") == {"dependency"}
+    assert breakers("processes = 2") == {"dependency, process 0", "dependency, process 1"}
+    assert breakers("processes = 2\nshared = true") == {"dependency"}
+    assert breakers("per_shard = true") == {"dependency, shard 0", "dependency, shard 1"}
+    assert changes("processes = 2") == changes("processes = 2\nclients = 2") != changes("processes = 2\nclients = 3")
 
 
 def test_a_handler_of_somebody_elses_is_left_alone() -> None:
