@@ -109,13 +109,13 @@ def _opening(candidate: Candidate, result: Result) -> str:
         return "No breaker opened."
     breakers = len({one.breaker for one in opened})
     whose = "Its breaker" if breakers == 1 else f"{breakers} breakers"
-    times = f"{len(opened)} times" if len(opened) > 1 else "once"
+    times = f"{len(opened)} times, first" if len(opened) > 1 else "once,"
     if not result.trouble:
-        return f"{whose} opened {times}, first at {opened[0].at:.1f} s."
+        return f"{whose} opened {times} at {opened[0].at:.1f} s."
     if result.time_to_open is None:
-        return f"{whose} opened {times}, at {opened[0].at:.1f} s, when there was no trouble."
+        return f"{whose} opened {times} at {opened[0].at:.1f} s, when there was no trouble."
     false = f", {result.false_opens} of them while the dependency was well" if result.false_opens else ""
-    return f"{whose} opened {times}, first {result.time_to_open:.1f} s into the trouble{false}."
+    return f"{whose} opened {times} {result.time_to_open:.1f} s into the trouble{false}."
 
 
 def _users(result: Result) -> str:
