@@ -68,10 +68,19 @@ def draw(results: Sequence[Result], path: Path) -> Path:
         top = max(axes.get_ylim()[1] for axes in row)
         for axes in row:
             axes.set_ylim(0, top)
-    grid[1][0].legend(loc="lower left", fontsize=8, frameon=True)
+    _legend(grid[1][0], results)
     with rc_context({"svg.hashsalt": "resilix"}):  # the same file for the same result
         figure.savefig(path, dpi=100, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
     return path
+
+
+def _legend(axes: Axes, results: Sequence[Result]) -> None:
+    """Of the answers that there are."""
+    found = [kind for kind in ANSWERS if any(getattr(one, kind) for result in results for one in result.steps)]
+    handles, labels = axes.get_legend_handles_labels()
+    kept = [(handle, label) for handle, label in zip(handles, labels, strict=True) if label in found]
+    if kept:
+        axes.legend(*zip(*kept, strict=True), loc="lower left", fontsize=8, frameon=True)
 
 
 def _recovery(result: Result) -> str:
@@ -95,28 +104,32 @@ def _width(result: Result) -> float:
 
 def _answers(axes: Axes, result: Result) -> None:
     width = _width(result)
-    counts = {kind: [getattr(one, kind) / width for one in result.steps] for kind in ANSWERS}
+    counts = {kind: _held([getattr(one, kind) / width for one in result.steps]) for kind in ANSWERS}
     axes.stackplot(
-        [one.at for one in result.steps],
-        *counts.values(),
-        labels=list(counts),
-        colors=list(ANSWERS.values()),
-        step="post",
-        linewidth=0,
+        _moments(result), *counts.values(), labels=list(counts), colors=list(ANSWERS.values()), step="post", linewidth=0
     )
 
 
+def _moments(result: Result) -> list[float]:
+    """Where steps begin, and where the last one ends."""
+    return [*(one.at for one in result.steps), result.seconds]
+
+
+def _held(values: list[float]) -> list[float]:
+    """The values of all steps; the last holds to the end."""
+    return [*values, *values[-1:]]
+
+
 def _latency(axes: Axes, result: Result) -> None:
-    axes.plot([one.at for one in result.steps], [one.p99 for one in result.steps], **_style())
+    axes.plot(_moments(result), _held([one.p99 for one in result.steps]), **_style())
 
 
 def _load(axes: Axes, result: Result) -> None:
     width = _width(result)
-    moments = [one.at for one in result.steps]
-    axes.plot(moments, [one.arrived / width for one in result.steps], label="all", **_style())
-    wasted = [one.wasted / width for one in result.steps]
+    axes.plot(_moments(result), _held([one.arrived / width for one in result.steps]), label="all", **_style())
+    wasted = _held([one.wasted / width for one in result.steps])
     if any(wasted):
-        axes.fill_between(moments, wasted, step="post", color=ANSWERS["failed"], alpha=0.6, label="for nobody")
+        axes.fill_between(_moments(result), wasted, step="post", color=ANSWERS["failed"], alpha=0.6, label="for nobody")
         axes.legend(loc="upper left", fontsize=8)
 
 
