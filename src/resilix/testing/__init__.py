@@ -22,14 +22,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from resilix.testing.deadlock import DeadlockError
 from resilix.testing.virtual import VirtualTime, virtual_time
+from resilix.testing.waits import Wait
 
 if TYPE_CHECKING:
     from resilix.testing import steps
     from resilix.testing.fault_record import Seen
     from resilix.testing.fault_server import FaultServer
 
-__all__ = ["FaultServer", "Seen", "VirtualTime", "steps", "virtual_time"]
+__all__ = ["DeadlockError", "FaultServer", "Seen", "VirtualTime", "Wait", "steps", "virtual_time"]
 
 LATE = {
     "FaultServer": "resilix.testing.fault_server",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from resilix.testing.loops import Party
+    from resilix.testing.waits import Wait
 
 
 class Kind(IntEnum):
@@ -34,12 +35,14 @@ class Entry:
         party: The event loop it belongs to; ``None`` for a thread's.
         fired: Its time has come.
         cancelled: Nobody waits any more.
+        note: What the book says of it.
     """
 
-    __slots__ = ("_wake", "cancelled", "due", "fired", "kind", "party", "rank")
+    __slots__ = ("_wake", "cancelled", "due", "fired", "kind", "note", "party", "rank")
 
-    def __init__(self, due: float, kind: Kind, party: Party | None, wake: Callable[[], object], number: int) -> None:
-        self.due = due
+    def __init__(self, note: Wait, kind: Kind, party: Party | None, wake: Callable[[], object], number: int) -> None:
+        self.note = note
+        self.due = due = note.moment + note.seconds
         self.kind = kind
         self.party = party
         self.fired = False
@@ -78,10 +81,10 @@ class Timeline:
         self._heap: list[Entry] = []
         self._made = 0
 
-    def add(self, seconds: float, kind: Kind, party: Party | None, wake: Callable[[], object]) -> Entry:
+    def add(self, note: Wait, kind: Kind, party: Party | None, wake: Callable[[], object]) -> Entry:
         """Begin a wait."""
         self._made += 1
-        entry = Entry(self.now + seconds, kind, party, wake, self._made)
+        entry = Entry(note, kind, party, wake, self._made)
         heapq.heappush(self._heap, entry)
         self._count(entry, 1)
         return entry
