@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from resilix.runtime import Flag
 
-GRACE = {Kind.SLEEP: 0.005, Kind.LIMIT: 0.05, Kind.WORKER: 0.05}
+GRACE = {Kind.SLEEP: 0.005, Kind.LIMIT: 0.05, Kind.FOREIGN: 0.05, Kind.WORKER: 0.05}
 """Real seconds for which silent threads must stand still before the clock moves on without them."""
 
 MOVING = 0.25
@@ -111,7 +111,7 @@ class Conductor:
         with self.lock:
             self._crowd.endless.pop(wait, None)
             self.epoch += 1
-            if wait.party.running:
+            if wait.party.running and not self._closed:
                 wait.party.ask()
 
     def _begin(
@@ -213,7 +213,7 @@ class Conductor:
     def _let_go(self) -> None:
         with self.lock:
             now = self.timeline.now
-            fired = self._fire(self.timeline.due(float("inf")))
+            fired = self._fire([one for one in self.timeline.due(float("inf")) if one.kind is not Kind.FOREIGN])
             self.timeline.now = now  # the clock stays where the block ended
         _deliver(fired)
 

@@ -117,16 +117,22 @@ class VirtualDriver:
         finally:
             self._conductor.end_loop(entry)
 
+    def limit(self, seconds: float, expire: Callable[[], object]) -> Timer:
+        """Have a callback run in the running loop when the clock gets there, without sending it there."""
+        conductor = self._conductor
+        entry = conductor.wait_loop(self._party(), seconds, Kind.FOREIGN, expire, EXPIRED, caller()[1])
+        return _Timer(conductor, entry)
+
+    def _party(self) -> Party:
+        if in_trio():
+            return self._conductor.party(None)
+        import asyncio
+
+        return self._conductor.party(asyncio.get_running_loop())
+
     def endless(self, wake: Callable[[], object]) -> AbstractContextManager[object, None]:
         """The running task is about to wait for somebody."""
-        conductor = self._conductor
-        if in_trio():
-            party = conductor.party(None)
-        else:
-            import asyncio
-
-            party = conductor.party(asyncio.get_running_loop())
-        return _Endless(conductor, party, wake)
+        return _Endless(self._conductor, self._party(), wake)
 
     def later(self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], object]) -> Timer:
         """Have a callback run in an asyncio loop when the clock is there."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
+from resilix.testing.foreign_limits import ForeignLimits
 from resilix.testing.waits import SLEEP
 from resilix.testing.whereabouts import caller
 from resilix.workers import POOL
@@ -24,7 +25,7 @@ _POLLING = ("subprocess", "multiprocessing")
 
 
 class ForeignSleeps:
-    """Replaces ``time.sleep``, ``asyncio.sleep``, ``trio.sleep`` and ``anyio.sleep`` in their modules for a while.
+    """Replaces ``time.sleep`` and its like, and the limits of asyncio, trio and anyio, in their modules for a while.
 
     What it puts there sleeps virtually only for those who follow the block, and for nobody once the block is over, so
     that a copy that somebody keeps does no harm.
@@ -38,34 +39,44 @@ class ForeignSleeps:
         me = threading.current_thread()
         # A worker without a job begins its next one inside the block.
         self._before = {one for one in threading.enumerate() if one is not me and not POOL.rests(one)}
-        self._replaced: list[tuple[Any, Any, Any]] = []
+        self._replaced: list[tuple[Any, str, Any, Any]] = []
 
     def replace(self) -> None:
         """Put ours in place of those of the modules that are loaded."""
         self._running = True
         self._token = _INSIDE.set(self._mark)
-        for names, make in (
-            (("time",), self._blocking),
-            (("asyncio", "asyncio.tasks"), self._of_asyncio),
-            (("trio",), self._of_trio),
-            (("anyio",), self._of_anyio),
-        ):
-            # Asked for, not looked up: some modules fill themselves when asked, others are just being imported.
-            modules: list[Any] = [one for name in names if hasattr(one := sys.modules.get(name), "sleep")]
-            if modules:
-                real = modules[0].sleep
-                ours = make(real)
-                for module in modules:
-                    if module.sleep is real:
-                        module.sleep = ours
-                        self._replaced.append((module, real, ours))
+        limits = ForeignLimits(self._driver, self._follows)
+        self._put("sleep", self._blocking, "time")
+        self._put("sleep", self._of_asyncio, "asyncio", "asyncio.tasks")
+        self._put("sleep", self._of_trio, "trio")
+        self._put("sleep", self._of_anyio, "anyio")
+        asyncio: Any = sys.modules.get("asyncio")
+        if asyncio is not None:
+            timeout = asyncio.timeout
+            self._put("wait_for", lambda real: limits.of_wait_for(real, timeout), "asyncio", "asyncio.tasks")
+            self._put("timeout", limits.of_timeout, "asyncio", "asyncio.timeouts")
+        for name in ("trio", "anyio"):
+            self._put("move_on_after", limits.of_scope, name)
+            self._put("fail_after", limits.of_scope, name)
+
+    def _put(self, what: str, make: Callable[[Any], Any], *names: str) -> None:
+        # Asked for, not looked up: some modules fill themselves when asked, others are just being imported.
+        modules: list[Any] = [one for name in names if hasattr(one := sys.modules.get(name), what)]
+        if not modules:
+            return
+        real = getattr(modules[0], what)
+        ours = make(real)
+        for module in modules:
+            if getattr(module, what) is real:
+                setattr(module, what, ours)
+                self._replaced.append((module, what, real, ours))
 
     def restore(self) -> None:
         """Put the real ones back, but where somebody else has put theirs meanwhile."""
         self._running = False
-        for module, real, ours in self._replaced:
-            if module.sleep is ours:
-                module.sleep = real
+        for module, what, real, ours in self._replaced:
+            if getattr(module, what) is ours:
+                setattr(module, what, real)
         self._replaced.clear()
         if self._token is not None:
             with suppress(ValueError):  # a fixture may be set up in one context and torn down in another

@@ -22,7 +22,9 @@ class Kind(IntEnum):
     """A wait between attempts: nothing else can end it, so the clock may jump to its end."""
     LIMIT = 1
     """An upper bound for something that may happen for real meanwhile."""
-    WORKER = 2
+    FOREIGN = 2
+    """An upper bound that is no policy's and real as well: expires when the clock gets there, but does not send it."""
+    WORKER = 3
     """An upper bound for a user's function in a worker thread."""
 
 
@@ -70,14 +72,15 @@ class Timeline:
 
     Attributes:
         now: Seconds since the block began.
-        size: How many waits are going on.
-        limits: How many of them are no sleeps.
+        size: How many waits are going on that the clock may jump to the end of.
+        limits: How many are going on that are no sleeps.
     """
 
     def __init__(self) -> None:
         self.now = 0.0
         self.size = 0
         self.limits = 0
+        self._foreign = 0
         self._heap: list[Entry] = []
         self._made = 0
 
@@ -102,7 +105,7 @@ class Timeline:
     def next(self) -> list[Entry]:
         """What is due next: all sleeps, or else all limits, of the same moment."""
         self._tidy()
-        if not self._heap:
+        if not self.size:
             return []
         first = self._heap[0]
         if first.kind is Kind.SLEEP and len(self._heap) == 1:
@@ -126,13 +129,16 @@ class Timeline:
         return fired
 
     def _count(self, entry: Entry, change: int) -> None:
-        self.size += change
+        if entry.kind is Kind.FOREIGN:
+            self._foreign += change
+        else:
+            self.size += change
         if entry.kind is not Kind.SLEEP:
             self.limits += change
 
     def _tidy(self) -> None:
         heap = self._heap
-        if len(heap) > 2 * self.size + 16:
+        if len(heap) > 2 * (self.size + self._foreign) + 16:
             heap[:] = [one for one in heap if one.live]
             heapq.heapify(heap)
         while heap and not heap[0].live:

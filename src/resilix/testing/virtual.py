@@ -163,19 +163,22 @@ def virtual_time(
 
     **Sleeps that are not a policy's.** With ``foreign_sleeps=True`` the functions ``time.sleep``, ``asyncio.sleep``,
     ``trio.sleep`` and ``anyio.sleep`` of the modules that are loaded are replaced for the length of the block: they
-    move the clock like waits between attempts, and are written down in ``foreign_sleeps``. Off by default, because
-    it reaches into code that is not yours: a library that looks every tenth of a second whether something real has
-    happened would look ten thousand times instead. Real all the same:
+    move the clock like waits between attempts, and are written down in ``foreign_sleeps``. Limits around them follow if
+    your own code sets them: ``asyncio.timeout``, ``asyncio.wait_for``, and ``move_on_after`` and ``fail_after`` of trio
+    and anyio also expire when a wait takes the clock past them. They never send the clock anywhere, and stay real as
+    well: what answers for real keeps its time.
+
+    Off by default, because it reaches into code that is not yours: a library that looks every tenth of a second whether
+    something real has happened would look ten thousand times instead. Real all the same:
 
     - a name taken before the block (``from time import sleep``), and modules first imported inside it;
     - threads that were running before the block, but for what it hands to them with its context (``asyncio.to_thread``,
       ``anyio.to_thread``, a portal); the waits of policies follow the clock there too;
     - sleeps of length zero, infinite ones, and those of ``subprocess`` and ``multiprocessing``;
     - every clock (``time.time``, ``time.monotonic``, ``loop.time``, ``trio.current_time``), and so whatever waits for a
-      moment: ``trio.sleep_until``, ``anyio.sleep_until``, ``loop.call_at``, ``loop.call_later``;
-    - limits that are no policy's: ``asyncio.timeout``, ``asyncio.wait_for``, ``trio.move_on_after``,
-      ``anyio.fail_after``, the timeouts of ``Event.wait``, ``queue.get``, sockets and HTTP libraries. They guard what
-      answers for real, which a jump of the clock would cut off.
+      moment: ``trio.sleep_until``, ``anyio.sleep_until``, ``asyncio.timeout_at``, ``loop.call_at``,
+      ``loop.call_later``, and a limit that is given another moment;
+    - limits that a library sets, and the timeouts of ``Event.wait``, ``queue.get``, ``asyncio.wait`` and sockets.
 
     **Deadlocks.** When everybody waits for somebody else (a bulkhead with ``max_wait=None``) and nothing has moved for
     ``deadlock_after`` real seconds, those who wait for a policy get a :class:`DeadlockError` that says who waits where.
