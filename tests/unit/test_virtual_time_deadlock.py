@@ -22,6 +22,7 @@ from resilix import Bulkhead, BulkheadFullError, ConfigurationError
 from resilix.core.permits import PermitQueue
 from resilix.runtime import RUNTIME
 from resilix.testing import DeadlockError, virtual_time
+from resilix.testing import threads as threads_seen
 
 SOON = 0.05
 """Real seconds until a deadlock is reported here."""
@@ -31,6 +32,13 @@ LATER = 4 * SOON
 
 BACKENDS = ["asyncio", "trio"]
 _NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(params=["it tells", "it does not"])
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the system tells what a thread is blocked in, as Linux does."""
+    if request.param == "it does not":
+        monkeypatch.setattr(threads_seen, "_CALLS", {})
 
 
 def slots(name: str, **options: Any) -> Bulkhead:
@@ -73,6 +81,7 @@ async def in_opposite_order(first: Bulkhead, second: Bulkhead) -> None:
 # -- who is told, and what -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("system")
 def test_two_threads_that_wait_for_each_other_are_told() -> None:
     """Each holds a place and wants the other's: both raise, and the message says who waits for what, and where."""
     first, second = slots("first"), slots("second")
@@ -331,6 +340,7 @@ def test_a_slow_socket_is_no_deadlock(backend: str) -> None:
         thread.join(LONG)
 
 
+@pytest.mark.usefixtures("system")
 def test_a_thread_in_a_slow_socket_is_no_deadlock() -> None:
     """The same without a loop."""
     near, far = socket.socketpair()

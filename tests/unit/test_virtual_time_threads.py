@@ -213,3 +213,38 @@ def test_a_trio_run_that_goes_on_after_the_block_is_as_before() -> None:
         assert trio.lowlevel.current_statistics().tasks_living == before
 
     trio.run(main)
+
+
+def test_advance_wakes_threads_asyncio_and_trio_alike() -> None:
+    """By hand, from a thread, while others wait everywhere: what is due by then ends, and the rest goes on exactly."""
+    ends: dict[str, list[float]] = {}
+    with virtual_time() as time:
+
+        def mover() -> None:
+            nap(2.5)
+            time.advance(10.0)
+            ends["mover"] = [time.now()]
+
+        def plain() -> None:
+            for seconds in (3.0, 1.0):
+                nap(seconds)
+                ends.setdefault("plain", []).append(time.now())
+
+        def looped(name: str, backend: str, first: float) -> None:
+            async def main() -> None:
+                for seconds in (first, 2.0):
+                    await anap(seconds)
+                    ends.setdefault(name, []).append(time.now())
+
+            anyio.run(main, backend=backend)
+
+        run_threads(
+            mover,
+            plain,
+            lambda: looped("asyncio", "asyncio", 4.0),
+            lambda: looped("trio", "trio", 5.0),
+            lambda: nap(50.0),
+        )
+        assert time.now() == 50.0
+        assert sorted(time.sleeps) == [1.0, 2.0, 2.0, 2.5, 3.0, 4.0, 5.0, 50.0]
+    assert ends == {"mover": [12.5], "plain": [12.5, 13.5], "asyncio": [12.5, 14.5], "trio": [12.5, 14.5]}
