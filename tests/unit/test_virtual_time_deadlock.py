@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+import os
 import re
 import socket
+import subprocess
 import threading
 import time as real_time
 from collections.abc import Awaitable, Callable
@@ -414,12 +416,41 @@ def test_a_thread_that_was_blocked_before_the_block_may_still_give_its_place_bac
     thread.join(LONG)
 
 
+def test_a_thread_from_before_the_block_that_has_moved_in_it_may_move_again() -> None:
+    """It waits at the same place as ever, for another process, which has been asked for something inside the block."""
+    guard = slots("moved")
+    taken = threading.Event()
+    ours, theirs = os.pipe()
+
+    def old() -> None:
+        with guard.acquire():
+            taken.set()
+            while True:
+                if os.read(ours, 1) == b"x":
+                    return
+
+    thread = threading.Thread(target=old, daemon=True)
+    thread.start()
+    assert taken.wait(LONG)
+    script = ["sh", "-c", f"read go; printf a; sleep {LATER}; printf x"]
+    with subprocess.Popen(script, stdin=subprocess.PIPE, stdout=theirs) as process:
+        real_time.sleep(0.01)
+        with virtual_time(deadlock_after=SOON):
+            assert process.stdin
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
+            assert guard.call(lambda: "mine") == "mine"
+    thread.join(LONG)
+    os.close(ours)
+    os.close(theirs)
+
+
 def test_threads_that_idle_since_before_the_block_do_not_hide_a_deadlock() -> None:
     """A server without a request, a worker without a job."""
     near, far = socket.socketpair()
     idle = threading.Event()
     threads = [
-        threading.Thread(target=lambda: near.recv(1), daemon=True),
+        threading.Thread(target=lambda: near.recv(1), name="server", daemon=True),
         threading.Thread(target=idle.wait, daemon=True),
     ]
     with near, far:
@@ -427,8 +458,11 @@ def test_threads_that_idle_since_before_the_block_do_not_hide_a_deadlock() -> No
             thread.start()
         real_time.sleep(0.01)
         guard = slots("idle")
-        _, told = deadlocked(lambda: guard.call(guard.call, int))
+        message, told = deadlocked(lambda: guard.call(guard.call, int))
         assert told == 1
+        assert re.search(
+            r'thread "server" waits for input, .* in test_threads_that_idle.*lambda>$', message, re.MULTILINE
+        )
         far.send(b"x")
         idle.set()
         for thread in threads:

@@ -326,10 +326,6 @@ class Conductor:
         for one in seen.waiting:
             one.wake()
 
-    def was_there_before(self, thread: threading.Thread) -> bool:
-        """Whether a thread is older than the block and has stayed where it was."""
-        return self._crowd.unmoved(thread)
-
 
 def _deliver(entries: list[Entry]) -> None:
     """Wake those whose time has come; without the lock, because event loops and their users' code are called."""

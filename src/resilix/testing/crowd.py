@@ -110,10 +110,6 @@ class Crowd:
         """Those that nothing but somebody else can end."""
         return [*(one for one in self.waits.values() if one.entry is None), *self.endless]
 
-    def unmoved(self, thread: threading.Thread) -> bool:
-        """Whether a thread was there before the block and is where it was then."""
-        return thread in self._before and places_of([thread])[thread] == self._before[thread]
-
     def restless(self, threads: list[threading.Thread], *, for_sleep: bool) -> list[threading.Thread]:
         """Those that are not known to be blocked where they are."""
         if not threads:

@@ -62,7 +62,8 @@ class Standstill(NamedTuple):
     now: float
 
 
-Fingerprint = tuple[int, dict[threading.Thread, tuple[Place, tuple[bytes, ...]]]]
+Doing = tuple[Place, tuple[bytes, ...]]
+Fingerprint = tuple[int, dict[threading.Thread, Doing]]
 
 
 class Deadlocks:
@@ -77,6 +78,8 @@ class Deadlocks:
         self.after = after
         self.every = min(0.005, after / LOOKS)
         self._conductor = conductor
+        me = threading.current_thread()
+        self._before = _doing([one for one in threading.enumerate() if one is not me]) if after else {}
         self._seen: Fingerprint | None = None
         self._since = self._next = 0.0
         self._same = 0
@@ -104,22 +107,24 @@ class Deadlocks:
         current = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented, in spite of its name
         frames = {one: stack(current.get(one.ident or 0)) for one in [*still.asleep, *still.awake]}
         lines = [_thread_line(one, frames[one], "its turn") for one in still.asleep]
+        now = _doing(still.awake)
         runs: dict[Run, bool] = {}
         helpers = 0
         for one in still.awake:
-            run, old = inquiry.run_of(frames[one]), self._conductor.was_there_before(one)
+            run, old = inquiry.run_of(frames[one]), self._before.get(one) == now[one]
             if run is not None:
                 runs[run] = old
             elif inquiry.waits_for_trio_guest(frames[one]):
                 helpers += 1
-            elif _may_go_on(busy_with(one), old=old):
+            elif _may_go_on(busy := busy_with(one), old=old):
                 return None
             elif any(is_users(frame) for frame in frames[one]):
-                lines.append(_thread_line(one, frames[one], "a lock"))
+                lines.append(_thread_line(one, frames[one], "a lock" if busy == LOCK else "input"))
         guests = {one: False for one in still.runs if one not in runs}
         if helpers > len(guests):
             return None
-        for run, old in {**runs, **guests}.items():
+        # The old ones last: to be asked moves them.
+        for run, old in sorted({**runs, **guests}.items(), key=lambda one: one[1]):
             answer = inquiry.ask(run)
             if answer is None or answer.busy or answer.timers or (answer.files and not old):
                 return None
@@ -136,11 +141,15 @@ def _may_go_on(busy: str, *, old: bool) -> bool:
 
 
 def _fingerprint(still: Standstill) -> Fingerprint | None:
-    """What changes as soon as anybody does anything; ``None`` if somebody is about to."""
+    """The same of everybody; ``None`` if somebody is about to do something."""
     if any(wants_processor(one) for one in still.awake):
         return None
-    places = places_of(still.awake)
-    return still.epoch, {one: (places[one], switches_of(one)) for one in still.awake}
+    return still.epoch, _doing(still.awake)
+
+
+def _doing(threads: list[threading.Thread]) -> dict[threading.Thread, Doing]:
+    """What changes as soon as one of these does anything, as far as it can be seen."""
+    return {one: (where, switches_of(one)) for one, where in places_of(threads).items()}
 
 
 def _thread_line(thread: threading.Thread, frames: list[FrameType], otherwise: str) -> str:

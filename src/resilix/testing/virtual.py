@@ -74,7 +74,7 @@ class VirtualTime:
             time.advance(30.0)      # the breaker's open_for is over
 
         Args:
-            seconds: Zero or more. Zero: only what is due already.
+            seconds: Zero or more, a number or a ``timedelta``. Zero: only what is due already.
 
         Raises:
             ConfigurationError: ``seconds`` is negative, infinite, NaN or no duration; or the block is not running.
