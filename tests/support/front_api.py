@@ -21,6 +21,7 @@ import resilix.opentelemetry
 import resilix.prometheus
 import resilix.starlette
 import resilix.testing
+import resilix.testing.simulation
 import resilix.wsgi
 from resilix import events
 from resilix.policies.fallback import Fallback
@@ -47,7 +48,7 @@ def describe() -> list[str]:
             lines += _describe(f"resilix.events.{name}", value)
     lines += _describe("resilix.telemetry.logs.log_events", logs.log_events)
     doors = (resilix.httpx, resilix.httpx2, resilix.starlette, resilix.prometheus, resilix.opentelemetry)
-    for module in (resilix.testing, *doors, resilix.asgi, resilix.wsgi):
+    for module in (resilix.testing, resilix.testing.simulation, *doors, resilix.asgi, resilix.wsgi):
         for name in sorted(module.__all__):
             lines += _described(f"{module.__name__}.{name}", getattr(module, name))
     return lines

@@ -52,6 +52,10 @@ LATE_IMPORTS = {
     ("resilix.top.view", "rich.text"): "optional dependency",
     ("resilix.demo.command", "resilix.demo.processes"): "optional dependencies",
     ("resilix.demo.command", "resilix.demo.run"): "optional dependencies",
+    ("resilix.testing.simulation.picture", "matplotlib"): "optional dependency",
+    ("resilix.testing.simulation.picture", "matplotlib.backends.backend_agg"): "optional dependency",
+    ("resilix.testing.simulation.picture", "matplotlib.figure"): "optional dependency",
+    ("resilix.testing.simulation.result", "resilix.testing.simulation.picture"): "optional dependency",
     ("resilix.demo.run", "resilix.demo.picture"): "optional dependency; loading it would disturb the run",
 }
 

@@ -83,8 +83,11 @@ def test_no_decision_can_see_the_wall_clock() -> None:
     dates = package / "http" / "retry_after.py"
     assert "time.time" in sees_the_wall_clock(dates.read_text(encoding="utf-8"))
     for path in package.rglob("*.py"):
-        if "demo" not in path.relative_to(package).parts and path != dates:
-            assert sees_the_wall_clock(path.read_text(encoding="utf-8")) == [], path
+        parts = path.relative_to(package).parts
+        if "demo" not in parts and path != dates:
+            # Tools for tests take their chance from a seed, so that it can be repeated.
+            seeds = {"random.Random"} if parts[0] in ("testing", "whatif") else set[str]()
+            assert set(sees_the_wall_clock(path.read_text(encoding="utf-8"))) <= seeds, path
     assert sees_the_wall_clock("import time\nx = time.time()") == ["time.time"]
     assert sees_the_wall_clock("from random import Random") == ["Random"]
     assert sees_the_wall_clock("import time\nx = time.monotonic") == []

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from collections.abc import Iterable
+from types import FrameType
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.breaker import FakeClock, a_breaker, boom
 
 from resilix import calls
-from resilix.core.window import SLICES, Counts, CountWindow, TimeWindow, Window, resized
+from resilix.core.window import SLICES, TIDY, Counts, CountWindow, TimeWindow, Window, resized
 
 TRIALS = 20_000
 
@@ -129,7 +134,52 @@ def test_memory_does_not_grow_with_calls() -> None:
         count(count_window, 0.0, True, True)
         count_window.counts(0.0)
     assert len(time_window.slices) <= SLICES + 1
-    assert len(count_window._failures) == len(count_window._slow) == 10
+    for events in (count_window._failures, count_window._slow):
+        assert events is not None
+        assert len(events._numbers) <= 10 + TIDY
+
+
+def test_forgetting_many_events_at_once_is_one_step() -> None:
+    """A hundred thousand failures that have left the window are looked for by bisection, not one after the other."""
+    steps: list[int] = []
+    for size in (1_000, 100_000):
+        window = CountWindow(size)
+        for _ in range(size):
+            window.event(0.0, failed=True, slow=False)
+        for _ in range(size):
+            window.n += 1.0
+        count = 0
+
+        def step(frame: FrameType, event: str, arg: object) -> Any:
+            nonlocal count
+            frame.f_trace_opcodes = True
+            count += event == "opcode"
+            return step
+
+        sys.settrace(step)
+        try:
+            found = window.counts(0.0)
+        finally:
+            sys.settrace(None)
+        assert found == (size, 0, 0)
+        steps.append(count)
+    assert steps[0] == steps[1] > 0
+
+
+@given(st.lists(st.one_of(st.none(), st.booleans()), max_size=300), st.integers(1, 60))
+def test_events_are_counted_as_by_writing_down_every_call(script: list[bool | None], size: int) -> None:
+    """``None`` asks; the others are a call that went well, or failed."""
+    window, calls = CountWindow(size), list[bool]()
+    for one in script:
+        if one is None:
+            assert window.counts(0.0).failures == sum(calls[-size:])
+        elif one:
+            calls.append(True)
+            window.event(0.0, failed=True, slow=False)
+        else:
+            calls.append(False)
+            window.n += 1.0
+    assert window.counts(0.0) == (min(size, len(calls)), sum(calls[-size:]), 0)
 
 
 # -- another size ------------------------------------------------------------------------------------------------

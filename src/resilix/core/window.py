@@ -13,12 +13,15 @@ a guarded call costs. It is exact up to 2**53 calls.
 from __future__ import annotations
 
 import math
-from collections import deque
+from array import array
+from bisect import bisect_right
 from typing import Final, NamedTuple, Protocol
 
 SLICES = 20
 """A time window forgets in steps of 1/20 of its length (the promise is 1/10 or better)."""
 LONG_AGO: Final = -math.inf
+TIDY: Final = 32
+"""So many forgotten events may lie about, and as many as there are others."""
 
 
 class Counts(NamedTuple):
@@ -63,21 +66,20 @@ class CountWindow:
         self.n = 0.0
         self.edge = math.inf
         self._before = 0.0  # calls that had left when the window was made larger: what they were is forgotten
-        # An empty deque takes 620 bytes, and most windows never see an event.
-        self._failures: deque[float] | None = None
-        self._slow: deque[float] | None = None
+        self._failures: Events | None = None  # most windows never see any
+        self._slow: Events | None = None
 
     def event(self, now: float, failed: bool, slow: bool) -> float:
         """Count one call that failed, or was slow, or both: its number. What has left goes with :meth:`counts`."""
         n = self.n = self.n + 1.0
         if failed:
             if self._failures is None:
-                self._failures = deque()
-            self._failures.append(n)
+                self._failures = Events()
+            self._failures.add(n)
         if slow:
             if self._slow is None:
-                self._slow = deque()
-            self._slow.append(n)
+                self._slow = Events()
+            self._slow.add(n)
         return n
 
     def roll(self, now: float) -> None:
@@ -87,7 +89,8 @@ class CountWindow:
         """Count what is in the window."""
         n = self.n  # read once: the quiet path may advance it meanwhile
         first = max(n - self.size, self._before)
-        failed, slowed = _later(self._failures, first), _later(self._slow, first)
+        failed = self._failures.later(first) if self._failures is not None else 0
+        slowed = self._slow.later(first) if self._slow is not None else 0
         # A signal handler or the collector may have counted a call since n was read.
         return Counts(max(int(n - first), failed, slowed), failed, slowed)
 
@@ -97,13 +100,35 @@ class CountWindow:
         self.size = size
 
 
-def _later(events: deque[float] | None, first: float) -> int:
-    """How many events came after a call; the others are dropped."""
-    if not events:
-        return 0
-    while events and events[0] <= first:
-        events.popleft()
-    return len(events)
+class Events:
+    """The numbers of the calls in which something happened.
+
+    However many have left the window since anybody asked, forgetting them is one step: they are found by bisection, and
+    lie in one piece of memory.
+    """
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self) -> None:
+        self._numbers = array("d")
+
+    def add(self, number: float) -> None:
+        """Write down a call; numbers only grow."""
+        self._numbers.append(number)
+
+    def later(self, first: float) -> int:
+        """How many came after a call; the others may be forgotten."""
+        numbers = self._numbers
+        if not numbers or numbers[0] > first:
+            return len(numbers)
+        left = bisect_right(numbers, first)
+        kept = len(numbers) - left
+        if left >= TIDY and left >= kept:
+            rest = slice(left, None)
+            # A signal handler may have been here meanwhile, but it cannot come in between these two.
+            if self._numbers is numbers:
+                self._numbers = numbers[rest]
+        return kept
 
 
 class Slice:

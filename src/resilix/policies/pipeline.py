@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Never, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Never, TypeVar, overload
 
-from resilix.core.options import checked
+from resilix.core.options import checked, flag
 from resilix.errors import ConfigurationError, ResilixWarning
 from resilix.policies.base import Alt, BoundPolicy, Guard, Policy
 from resilix.policies.functions import AnyCallable
@@ -21,6 +22,9 @@ A4 = TypeVar("A4")
 A5 = TypeVar("A5")
 A6 = TypeVar("A6")
 
+SIMULATED: Final = "resilix.testing.simulation.verdict"
+"""Says what a simulation finds. It stands on a higher floor, and is loaded when somebody asks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -33,12 +37,15 @@ class Explanation:
             fallback's own function takes is not known and not in it. Sync calls end for the caller; see the hazards
             for what may still run.
         hazards: What to know before an outage, one sentence each.
+        simulated: What it did to its users and to a dependency in a simulated outage and a stall, in one paragraph;
+            ``None`` unless it was asked for.
     """
 
     order: tuple[str, ...]
     attempts: int | None
     seconds: float | None
     hazards: tuple[str, ...]
+    simulated: str | None = None
 
     def __str__(self) -> str:
         attempts = "unbounded" if self.attempts is None else str(self.attempts)
@@ -48,6 +55,7 @@ class Explanation:
             f"worst case: {attempts} attempt{'' if attempts == '1' else 's'} per call, {seconds}",
         ]
         lines += [f"hazard: {one}" for one in self.hazards] or ["no hazards found"]
+        lines += [] if self.simulated is None else [self.simulated]
         return "\n".join(lines)
 
 
@@ -69,19 +77,30 @@ class Pipeline(BoundPolicy[Alt]):
         inside = ", ".join(repr(policy) for policy in self.policies)
         return f"pipeline({inside})" if self._name is None else f"pipeline({inside}, name={self._name!r})"
 
-    def explain(self) -> Explanation:
+    def explain(self, *, simulate: bool = False) -> Explanation:
         """Say what one call can cost at worst, and what is dangerous about this order.
 
         Example::
 
             print(guard.explain())
+            print(guard.explain(simulate=True))     # and whether it amplifies an outage, and recovers from one
+
+        Args:
+            simulate: Also simulate an outage and a stall of a dependency, with fresh copies of these policies, in a
+                second or so. The clock of all policies of this process is the simulated one meanwhile, so do that in a
+                test or at a prompt, not in a process that serves.
+
+        Raises:
+            ConfigurationError: ``simulate`` is neither true nor false, or cannot be done now.
         """
+        asked = flag("explain", "simulate", simulate)
         attempts, seconds = _worst_case(flatten(self.policies))
         return Explanation(
             order=tuple(repr(policy) for policy in flatten(self.policies)),
             attempts=None if attempts == float("inf") else int(attempts),
             seconds=None if seconds == float("inf") else seconds,
             hazards=tuple(hazards_of(self.policies)),
+            simulated=importlib.import_module(SIMULATED).paragraph(self) if asked else None,
         )
 
     def _bind(self, target: Target) -> AnyCallable:

@@ -6,7 +6,8 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Protocol
 
 from resilix.attention import ATTENTION
@@ -35,10 +36,16 @@ class Registry:
         self._counted: weakref.WeakSet[object] = weakref.WeakSet()
         self._then: list[Callable[[], object]] = []
         self._warned: set[tuple[str, str]] = set()
+        self._thread = threading.local()
         self._lock = threading.RLock()  # a policy may be made by a finalizer, anywhere
 
     def add(self, kind: str, policy: Named, *, stacklevel: int) -> None:
         """Enter a policy under its name; the newer one takes the name, and a warning says so once."""
+        if getattr(self._thread, "apart", False):
+            with self._lock:
+                self._replaced.add(policy)
+            policy._attend()  # pyright: ignore[reportPrivateUsage]  # part of the protocol above
+            return
         key = (kind, policy.name)
         with self._lock:
             by_name = self._by_kind.setdefault(kind, weakref.WeakValueDictionary())
@@ -58,6 +65,16 @@ class Registry:
                 ResilixWarning,
                 stacklevel=stacklevel + 1,
             )
+
+    @contextmanager
+    def apart(self) -> Generator[None]:
+        """Have the policies that this thread makes inside go without a name: metrics and health do not see them."""
+        before = getattr(self._thread, "apart", False)
+        self._thread.apart = True
+        try:
+            yield
+        finally:
+            self._thread.apart = before
 
     def retire(self, policy: Named) -> None:
         """Give up the name of a policy that will not be used again, though it may not be collected for a while."""

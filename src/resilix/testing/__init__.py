@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from resilix.testing import steps
     from resilix.testing.fault_record import Seen
     from resilix.testing.fault_server import FaultServer
+    from resilix.testing.simulation import simulate
 
-__all__ = ["DeadlockError", "FaultServer", "Seen", "VirtualTime", "Wait", "steps", "virtual_time"]
+__all__ = ["DeadlockError", "FaultServer", "Seen", "VirtualTime", "Wait", "simulate", "steps", "virtual_time"]
 
 LATE = {
     "FaultServer": "resilix.testing.fault_server",
     "Seen": "resilix.testing.fault_record",
+    "simulate": "resilix.testing.simulation",
     "steps": "resilix.testing.steps",
 }
 """Names that are loaded when they are asked for: the server needs asyncio, and virtual time does not."""

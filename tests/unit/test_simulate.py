@@ -1,0 +1,301 @@
+"""``simulate``: real policies, the same result for the same seed, and nothing of the real process is touched."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, Never
+
+import pytest
+
+from resilix import (
+    Bulkhead,
+    CircuitBreaker,
+    CircuitState,
+    ConfigurationError,
+    Policy,
+    ResilixWarning,
+    RetryBudget,
+    fallback,
+    pipeline,
+    retry,
+    timeout,
+)
+from resilix.clock import SYSTEM
+from resilix.policies.registry import REGISTRY
+from resilix.runtime import RUNTIME
+from resilix.testing import virtual_time
+from resilix.testing.simulation import (
+    Dependency,
+    Outcome,
+    black_hole,
+    bursts,
+    exponential,
+    outage,
+    phases,
+    poisson,
+    simulate,
+    stall,
+    steady,
+)
+
+DOWN = Dependency(capacity=10, service=exponential(0.1), script=[outage(start=20, seconds=10)])
+STALL = Dependency(capacity=10, service=exponential(0.1), script=[stall(start=20, seconds=3)])
+
+
+def ours() -> Policy[Any]:
+    """What we would tell people to write."""
+    return pipeline(
+        retry(on=Exception, budget=RetryBudget("quotes")), CircuitBreaker("quotes", open_for=3.0), timeout(1.0)
+    )
+
+
+def naive() -> Policy[Any]:
+    """What people write."""
+    return pipeline(retry(on=Exception, attempts=4, wait=0.05), timeout(1.0))
+
+
+def test_the_same_seed_gives_the_same_result_byte_for_byte() -> None:
+    """And another seed another."""
+    one, two, other = (
+        simulate(ours, load=poisson(50), dependency=DOWN, seconds=60, seed=seed).to_json() for seed in (7, 7, 8)
+    )
+    assert one == two != other
+
+
+SCRIPT = """
+from resilix import CircuitBreaker, pipeline, retry, timeout
+from resilix.testing.simulation import Dependency, exponential, outage, poisson, simulate
+guard = pipeline(retry(on=Exception), CircuitBreaker("quotes"), timeout(1.0))
+there = Dependency(capacity=10, service=exponential(0.1), script=[outage(start=10, seconds=5)])
+print(simulate(guard, load=poisson(50), dependency=there, seconds=30, seed=7, processes=3).to_json())
+"""
+
+
+def test_another_process_gives_the_same_bytes() -> None:
+    """Whatever the seed of its hashes, and with the quiet paths woven or not."""
+    texts = [
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            env={**os.environ, "PYTHONHASHSEED": seed, "RESILIX_WEAVE": weave},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed, weave in (("1", "1"), ("2", "0"))
+    ]
+    assert texts[0] == texts[1]
+    assert json.loads(texts[0])["outcomes"]["succeeded"] > 0
+
+
+def test_naive_retries_never_recover_from_a_stall_that_ours_recover_from() -> None:
+    """The metastable failure: 70 calls a second where 100 can be answered, and three seconds in which none is."""
+    theirs = simulate(naive, load=poisson(70), dependency=STALL, seconds=120, seed=7)
+    assert theirs.time_to_recover is None
+    assert not theirs.recovered
+    assert theirs.attempts_per_call > 2.5
+    mine = simulate(ours, load=poisson(70), dependency=STALL, seconds=120, seed=7)
+    assert mine.recovered
+    assert mine.time_to_recover is not None
+    assert mine.time_to_recover < 10
+    assert mine.attempts_per_call < 1.1
+
+
+def test_in_an_outage_a_breaker_opens_at_once_and_closes_after_it() -> None:
+    """The table of figures says so."""
+    result = simulate(ours, load=poisson(70), dependency=DOWN, seconds=60, seed=7, name="ours")
+    assert result.time_to_open is not None
+    assert result.time_to_open < 0.5
+    assert result.time_to_recover is not None
+    assert result.time_to_recover < 5
+    assert result.false_opens == 0
+    assert result.changes[0].state == "open"
+    assert result.changes[-1].state == "closed"
+    assert result.outcomes[Outcome.REFUSED] > 500
+    text = str(result)
+    assert text.splitlines()[0].split() == ["ours"]
+    assert "time to open" in text
+    assert "fallback" not in text, "a row of zeros says nothing"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_call_and_every_request_is_counted_once(seed: int) -> None:
+    """Whatever became of it."""
+    there = Dependency(capacity=5, service=exponential(0.2), queue=20, script=[stall(5, 3), outage(12, 3)])
+    result = simulate(
+        lambda: pipeline(fallback(None, on=Exception), ours()),
+        load=bursts(20, size=50, every=5),
+        dependency=there,
+        seconds=20,
+        seed=seed,
+    )
+    assert result.calls == sum(one.calls for one in result.steps) == sum(result.outcomes.values())
+    assert result.outcomes[Outcome.FALLBACK] > 0
+    got = result.dependency
+    assert got.arrived == got.answered + got.wasted + got.failed
+    assert got.answered == result.outcomes[Outcome.SUCCEEDED]
+    assert got.arrived == round(result.attempts_per_call * result.calls)
+    assert 0 <= got.busy <= 1
+
+
+def test_the_policies_given_are_left_alone() -> None:
+    """Their state, their names in metrics and health, and their budget; and nothing warns."""
+    breaker, budget = CircuitBreaker("mine"), RetryBudget("mine")
+    guard = pipeline(retry(on=Exception, budget=budget), breaker, Bulkhead("mine", limit=50), timeout(1.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResilixWarning)
+        result = simulate(guard, load=70, dependency=DOWN, seconds=60, processes=3)
+    assert result.changes
+    assert breaker.state is CircuitState.CLOSED
+    assert breaker.snapshot().failures == 0
+    assert budget.remaining_ratio == 1.0
+    assert REGISTRY.find("CircuitBreaker", "mine") is breaker
+
+
+def test_clock_waits_and_chance_are_the_process_s_own_afterwards() -> None:
+    """Also when the simulation breaks."""
+
+    class Broken(Policy[Never]):
+        async def acall(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+            RUNTIME.driver.sleep(1.0)
+            return await fn(*args, **kwargs)
+
+        def call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+            return fn(*args, **kwargs)
+
+    now, driver, chance = SYSTEM.now, RUNTIME.driver, random.getstate()
+    simulate(ours, load=50, dependency=DOWN, seconds=30)
+    with pytest.raises(ConfigurationError, match=r"waited in sync code.*await"):
+        simulate(Broken, load=10, seconds=5)
+    assert (SYSTEM.now, RUNTIME.driver, random.getstate()) == (now, driver, chance)
+
+
+def test_it_runs_inside_an_event_loop_too() -> None:
+    """A notebook has one running."""
+
+    async def notebook() -> float:
+        before = asyncio.get_running_loop()
+        share = simulate(ours, load=20, seconds=10).success_share
+        assert asyncio.get_running_loop() is before
+        return share
+
+    assert asyncio.run(notebook()) == 1.0
+
+
+def test_there_is_one_clock() -> None:
+    """Inside virtual time it says so."""
+    with virtual_time(), pytest.raises(ConfigurationError, match="only one clock"):
+        simulate(ours, load=20, seconds=10)
+
+
+def test_processes_find_out_by_themselves_unless_they_share() -> None:
+    """Four breakers open one after the other; one that is shared opens once."""
+    apart = simulate(ours, load=steady(40), dependency=DOWN, seconds=40, processes=4, clients=8)
+    opened = [one.breaker for one in apart.changes if one.state == "open"]
+    assert set(opened) == {f"quotes, process {number}" for number in range(4)}
+    shared = simulate(ours, load=steady(40), dependency=DOWN, seconds=40, processes=4, shared=True)
+    assert {one.breaker for one in shared.changes} == {"quotes"}
+    last = max(one.at for one in apart.changes if one.state == "open" and one.at < 23)
+    assert shared.time_to_open is not None
+    assert shared.time_to_open < last - 20
+
+
+def test_policies_for_each_shard_keep_the_good_ones_going() -> None:
+    """One bad shard of ten opens one breaker of ten; a breaker for all of them cannot tell."""
+    there = Dependency(capacity=10, service=0.05, shards=10, script=[outage(10, 20, shard=3)])
+
+    def guard() -> Policy[Any]:
+        return CircuitBreaker("quotes", open_for=3.0, consecutive=5)
+
+    one = simulate(guard, load=steady(100), dependency=there, seconds=40, per_shard=True)
+    assert {change.breaker for change in one.changes} == {"quotes, shard 3"}
+    assert one.success_share > 0.93
+
+
+def test_an_opening_of_a_healthy_dependency_is_false() -> None:
+    """Here it is a breaker that opens on a single failure, and a tenth of the answers are errors without any script."""
+    touchy = CircuitBreaker("touchy", consecutive=1, open_for=1.0)
+    there = Dependency(capacity=1, service=0.1, queue=0)
+    result = simulate(touchy, load=poisson(5), dependency=there, seconds=60)
+    assert result.false_opens > 5
+    assert result.time_to_recover is None
+    assert result.recovered, "there was no trouble to recover from"
+
+
+def test_a_call_that_never_ends_is_said_to_be_unfinished() -> None:
+    """A black hole, and no timeout."""
+    there = Dependency(capacity=10, service=0.1, script=[black_hole(10, 5)])
+    result = simulate(CircuitBreaker("patient"), load=10, dependency=there, seconds=30)
+    assert result.outcomes[Outcome.UNFINISHED] == 50
+    assert result.latency.most == pytest.approx(0.1)
+
+
+def test_loads_come_as_written() -> None:
+    """Even, by chance, in bursts, one after the other."""
+
+    def first(load: Any, count: int) -> list[float]:
+        times = load.times(random.Random(7))
+        return [round(next(times), 3) for _ in range(count)]
+
+    assert first(steady(4), 4) == [0.0, 0.25, 0.5, 0.75]
+    many = first(poisson(50), 10_000)
+    assert many == sorted(many)
+    assert many[-1] == pytest.approx(200, rel=0.05)
+    burst = first(bursts(1.0, size=3, every=10), 40)
+    assert burst.count(10.0) == burst.count(20.0) == 3
+    assert first(phases((1, 2), (1, 4), (9, 1)), 8) == [0.0, 0.5, 1.0, 1.25, 1.5, 1.75, 2.0, 3.0]
+
+
+def test_an_hour_of_traffic_is_played_whole() -> None:
+    """As many calls as come in an hour."""
+    assert simulate(CircuitBreaker("hour"), load=2, seconds=3600, name="hour").calls == 7200
+
+
+def test_a_picture_is_the_same_file_for_the_same_result(tmp_path: Any) -> None:
+    """And it is one."""
+    result = simulate(ours, load=30, dependency=DOWN, seconds=40, processes=2)
+    first, second = (result.picture(tmp_path / name).read_bytes() for name in ("a.png", "b.png"))
+    assert first == second
+    assert first.startswith(b"\x89PNG")
+    drawn = [result.picture(tmp_path / name).read_text() for name in ("a.svg", "b.svg")]
+    assert drawn[0] == drawn[1]
+    assert "process 1" in drawn[0] or "<path" in drawn[0]
+    with pytest.raises(ConfigurationError, match=r"write a\.png"):
+        result.picture(tmp_path / "a.jpeg")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda: simulate(ours, load=0, seconds=10), r"load=0.*calls per second"),
+        (lambda: simulate(ours, load="fast", seconds=10), r"load='fast'"),
+        (lambda: simulate(ours, load=True, seconds=10), r"load=True"),
+        (lambda: simulate(ours, load=1, seconds=0), r"seconds=0"),
+        (lambda: simulate(ours, load=1, seconds=10, processes=0), r"processes=0"),
+        (lambda: simulate(ours, load=1, seconds=10, processes=4, clients=3), r"clients=3"),
+        (lambda: simulate(ours, load=1, seconds=10, seed=1.5), r"seed=1.5"),  # type: ignore[arg-type]
+        (lambda: simulate(ours, load=1, seconds=10, dependency=DOWN), r"begin after the end.*seconds=90"),
+        (lambda: simulate(lambda: 7, load=1, seconds=10), r"must make a policy"),  # type: ignore[arg-type, return-value]
+        (lambda: Dependency(capacity=0), r"capacity=0"),
+        (lambda: Dependency(service=-1), r"service=-1"),
+        (lambda: Dependency(shards=2, script=outage(1, 1, shard=2)), r"2 shards.*shards=3"),
+        (lambda: Dependency(script="outage"), r"script='outage'.*outage\(start"),  # type: ignore[arg-type]
+        (lambda: Dependency(script=[7]), r"script=7"),  # type: ignore[list-item]
+        (lambda: Dependency(error=BaseException), r"type of exception"),  # type: ignore[arg-type]
+        (lambda: outage(-1, 5), r"start=-1"),
+        (lambda: outage(1, 0), r"seconds=0"),
+        (lambda: phases(), r"phases\(\)"),
+        (lambda: phases((1, 2), 3), r"phase=3"),  # type: ignore[arg-type]
+        (lambda: bursts(1, size=0, every=1), r"size=0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_where_it_is_written(wrong: Callable[[], object], says: str) -> None:
+    """With what to write instead."""
+    with pytest.raises(ConfigurationError, match=says):
+        wrong()
