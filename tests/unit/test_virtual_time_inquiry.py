@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import re
 import sys
+import threading
 import types
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
+from tests.support.virtual import LONG
 
-from resilix.testing import inquiry
+from resilix import Bulkhead
+from resilix.testing import DeadlockError, inquiry, virtual_time
+from resilix.testing.threads import busy_with, places_of
 from resilix.testing.whereabouts import awaited, chain, is_users, place, stack
+
+
+def told_of(threads: list[threading.Thread]) -> None:
+    """A deadlock beside a thread that waits, whose report has a line for it."""
+    guard = Bulkhead("told of", limit=1, max_wait=None)
+    with virtual_time(deadlock_after=0.02), pytest.raises(DeadlockError, match=re.escape(threads[0].name)):
+        guard.call(guard.call, int)
 
 
 class Loop:
@@ -101,3 +115,29 @@ def test_where_nothing_is_the_users_the_innermost_frame_says_where() -> None:
     frames = [one for one in stack(sys._getframe()) if not is_users(one)]
     assert place(frames).endswith(f" in {frames[-1].f_code.co_qualname}")
     assert awaited(frames) == f"the end of {frames[0].f_code.co_qualname}()"
+
+
+@pytest.mark.parametrize("look", [places_of, lambda threads: [busy_with(one) for one in threads], told_of])
+def test_a_look_at_a_thread_keeps_nothing_of_it(look: Callable[[list[threading.Thread]], object]) -> None:
+    """What its calls hold goes when they end, not when the garbage collector comes."""
+    begun, go = threading.Event(), threading.Event()
+    held: list[weakref.ref[object]] = []
+
+    def work() -> None:
+        own = Loop()
+        held.append(weakref.ref(own))
+        begun.set()
+        go.wait(LONG)
+
+    thread = threading.Thread(target=work, daemon=True)
+    gc.disable()
+    try:
+        thread.start()
+        assert begun.wait(LONG)
+        look([thread])
+        go.set()
+        thread.join(LONG)
+        assert held[0]() is None
+    finally:
+        gc.enable()
+        go.set()

@@ -6,14 +6,13 @@ could have prevented, and one report too many would be worse than one too few.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resilix.testing import inquiry
-from resilix.testing.threads import LOCK, SLEEP, Place, busy_with, places_of, switches_of, wants_processor
+from resilix.testing.threads import LOCK, SLEEP, Place, busy_with, frames_now, places_of, switches_of, wants_processor
 from resilix.testing.whereabouts import awaited, is_users, place, stack
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ class Deadlocks:
 
     def _inquire(self, still: Standstill) -> list[str] | None:
         """A line for everybody; ``None`` if anything may come from outside, or somebody moves after all."""
-        current = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented, in spite of its name
+        current = frames_now()
         frames = {one: stack(current.get(one.ident or 0)) for one in [*still.asleep, *still.awake]}
         lines = [_thread_line(one, frames[one], "its turn") for one in still.asleep]
         now = _doing(still.awake)

@@ -7,9 +7,13 @@ import platform
 import sys
 import threading
 from time import sleep as real_sleep
+from types import FrameType
 from typing import Final, TypeAlias
 
-__all__ = ["SYSTEM_TELLS", "Place", "busy_with", "places_of", "real_sleep", "switches_of", "wants_processor"]
+__all__ = [
+    "LOCK", "OTHER", "SLEEP", "SYSTEM_TELLS", "Place", "busy_with", "frames_now", "places_of", "real_sleep",
+    "switches_of", "wants_processor",
+]  # fmt: skip
 # real_sleep: inside a block, time.sleep may be another.
 
 SYSTEM_TELLS = os.path.exists("/proc/self/task")
@@ -30,9 +34,17 @@ _LOCK_MODULES = ("threading", "queue", "concurrent.futures.thread", "concurrent.
 Place: TypeAlias = tuple[int, int]
 
 
+def frames_now() -> dict[int, FrameType]:
+    """Where each other thread is, by its number."""
+    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented, in spite of its name
+    # The caller's own would be held by what it holds, and so would all others, until the garbage collector comes.
+    frames.pop(threading.get_ident(), None)
+    return frames
+
+
 def places_of(threads: list[threading.Thread]) -> dict[threading.Thread, Place]:
     """Where each thread is in its code, as plain numbers: a frame kept here would keep what its call holds."""
-    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented, in spite of its name
+    frames = frames_now()
     places: dict[threading.Thread, Place] = {}
     for one in threads:
         frame = frames.get(one.ident or 0)
@@ -72,5 +84,5 @@ def busy_with(thread: threading.Thread) -> str:
                 return known.get(call.read().split()[0], OTHER)
         except (OSError, IndexError):
             pass  # not Linux, or not allowed: ask Python
-    frame = sys._current_frames().get(thread.ident or 0)  # pyright: ignore[reportPrivateUsage]  # as above
+    frame = frames_now().get(thread.ident or 0)
     return LOCK if frame is not None and frame.f_globals.get("__name__") in _LOCK_MODULES else OTHER
