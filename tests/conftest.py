@@ -8,6 +8,8 @@ from tests.support.attention import attending
 from resilix.policies.weave import WEAVE
 from resilix.tally import TALLY
 
+pytest_plugins = ["pytester"]
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests that set the switch themselves would do the same again where functions are not woven."""

@@ -186,7 +186,17 @@ ROWS: dict[str, list[Panel]] = {
         ),
         Panel(
             "Errors in hooks",
-            ((f"sum by (job) (increase(resilix_hook_errors_total{{{WHERE}}}[{RATE}]))", "{{job}}"),), width=24,
+            ((f"sum by (job) (increase(resilix_hook_errors_total{{{WHERE}}}[{RATE}]))", "{{job}}"),),
+        ),
+        Panel(
+            "Faults injected on purpose",
+            (
+                (f"sum by (job) (resilix_faults_enabled{{{WHERE}}})", "{{job}}: processes where they may be"),
+                (
+                    f"sum by (policy, fault) (rate(resilix_faults_injected_total{{{POLICY}}}[{RATE}]))",
+                    "{{policy}} {{fault}}",
+                ),
+            ),
         ),
     ],
 }  # fmt: skip

@@ -16,6 +16,8 @@ __all__ = [
     "ErrorEvent",
     "Event",
     "FallbackServed",
+    "FaultInjected",
+    "FaultsSwitched",
     "GivenUp",
     "HookError",
     "Listener",
@@ -32,8 +34,8 @@ class Event:
     """Base of all events.
 
     Attributes:
-        policy: The kind of policy: "breaker", "retry", "timeout", "bulkhead", "fallback", or "http" for what the
-            transport of an HTTP request does by itself.
+        policy: The kind of policy: "breaker", "retry", "timeout", "bulkhead", "fallback", "http" for what the
+            transport of an HTTP request does by itself, or "faults" for what a test injects.
         name: The name of a noun (breaker, bulkhead), or the label of a verb: its pipeline's name, else the
             qualified name of the wrapped function.
     """
@@ -172,6 +174,30 @@ class TimedOut(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FallbackServed(ErrorEvent):
     """A fallback answered instead of the function."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultsSwitched(Event):
+    """The injection of faults was switched on or off in this process; ``name`` says by what.
+
+    Attributes:
+        on: Whether it is on from now on.
+    """
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultInjected(Event):
+    """A fault plan befell a call; ``name`` is what it was injected by, else the label of the call.
+
+    Attributes:
+        fault: "error", "status", "hang", or "latency" for a wait alone.
+        delay: Seconds of waiting that were decided before the fault.
+    """
+
+    fault: str
+    delay: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

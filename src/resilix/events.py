@@ -38,6 +38,8 @@ if TYPE_CHECKING:
         ErrorEvent,
         Event,
         FallbackServed,
+        FaultInjected,
+        FaultsSwitched,
         GivenUp,
         HookError,
         Listener,
@@ -56,6 +58,8 @@ __all__ = [
     "ErrorEvent",
     "Event",
     "FallbackServed",
+    "FaultInjected",
+    "FaultsSwitched",
     "GivenUp",
     "HookError",
     "Hub",
@@ -162,6 +166,12 @@ class Hub:
             logging.getLogger("resilix").error(
                 "%s raised %s; resilix goes on without its answer (said once)", source, type(error).__name__
             )
+
+    def forget(self) -> None:
+        """Count broken hooks from nothing again, and log each once more; the listeners stay."""
+        with self._lock:
+            self.hook_errors = 0
+            self.logged.clear()
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""

@@ -20,7 +20,7 @@ except ImportError as missing:  # pragma: no cover - tested in an interpreter of
     raise ImportError("resilix.httpx needs httpx: pip install 'resilix-toolkit[httpx]'") from missing
 
 from resilix import errors
-from resilix.http import base, clients, transports
+from resilix.http import base, clients, faults, transports
 from resilix.http.library import Library
 from resilix.http.recipe import KeyState
 from resilix.http.rules import Exchange, Failure, Ruling, classify
@@ -28,9 +28,9 @@ from resilix.http.standard import Standard, standard
 from resilix.policies.base import Policy
 
 __all__ = [
-    "AsyncClient", "AsyncTransport", "BulkheadFullError", "CircuitOpenError", "Client", "DeadlineExpiredError",
-    "Exchange", "Failure", "KeyState", "RejectedError", "Ruling", "Standard", "Transport", "classify", "install",
-    "standard",
+    "AsyncClient", "AsyncFaultTransport", "AsyncTransport", "BulkheadFullError", "CircuitOpenError", "Client",
+    "DeadlineExpiredError", "Exchange", "Failure", "FaultTransport", "KeyState", "RejectedError", "Ruling",
+    "Standard", "Transport", "classify", "install", "standard",
 ]  # fmt: skip
 
 C = TypeVar("C")
@@ -92,6 +92,40 @@ class AsyncTransport(transports.AsyncTransport, httpx.AsyncBaseTransport):
     Example::
 
         client = httpx.AsyncClient(transport=AsyncTransport(standard("quotes")))
+    """
+
+    LIBRARY: ClassVar[Library] = LIBRARY
+
+
+class FaultTransport(faults.SyncFaults, httpx.BaseTransport):
+    """A fault plan in place of a network that fails: what it lets pass is sent by the transport inside.
+
+    Example::
+
+        plan = faults.sequence(ConnectionError, 503, faults.ok)
+        client = Client(policy=standard("quotes"), transport=FaultTransport(plan))
+        client = httpx.Client(transport=FaultTransport(plan))
+
+    Statuses become responses, errors those of httpx; a wait that is longer than the read timeout of the request ends
+    with ``httpx.ReadTimeout`` when that is over. Nothing befalls while faults are switched off.
+
+    Args:
+        plan: Made by the functions of ``resilix.testing.faults``.
+        inner: The transport that sends; ``None`` for a new ``httpx.HTTPTransport()``.
+
+    Raises:
+        ConfigurationError: ``plan`` is none, or ``inner`` is no transport for this kind of client.
+    """
+
+    LIBRARY: ClassVar[Library] = LIBRARY
+
+
+class AsyncFaultTransport(faults.AsyncFaults, httpx.AsyncBaseTransport):
+    """The same for an async client, on asyncio and trio; otherwise as :class:`FaultTransport`.
+
+    Example::
+
+        client = AsyncClient(policy=standard("quotes"), transport=AsyncFaultTransport(faults.hang()))
     """
 
     LIBRARY: ClassVar[Library] = LIBRARY

@@ -76,6 +76,12 @@ class Driver(Protocol):
     async def asleep(self, seconds: float) -> None:
         """Suspend the calling task; a zero wait still lets others run."""
 
+    def spend(self, seconds: float) -> None:
+        """Block the calling thread as an attempt that takes so long; not listed as a wait between attempts."""
+
+    async def aspend(self, seconds: float) -> None:
+        """Suspend the calling task, likewise."""
+
     def block(self, flag: Flag, seconds: float | None, *, on_worker: bool = False) -> bool:
         """Block the calling thread until the flag is set; False when the time is over first.
 
@@ -111,6 +117,14 @@ class RealDriver:
         import anyio  # keeps the import of resilix cheap for programs without async
 
         await anyio.sleep(seconds)
+
+    def spend(self, seconds: float) -> None:
+        """Block the calling thread."""
+        self.sleep(seconds)
+
+    async def aspend(self, seconds: float) -> None:
+        """Suspend the calling task."""
+        await self.asleep(seconds)
 
     def block(self, flag: Flag, seconds: float | None, *, on_worker: bool = False) -> bool:
         """Block the calling thread until the flag is set or the time is over."""

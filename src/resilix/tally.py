@@ -34,7 +34,7 @@ class Tally:
         """Count one.
 
         Args:
-            what: "retries", "exhausted", "timeouts", "fallbacks", "rejections".
+            what: "retries", "exhausted", "timeouts", "fallbacks", "rejections", "faults".
             label: A pipeline's name or a function's qualified name, never anything a request could choose.
             detail: One of a few words.
         """
@@ -50,6 +50,12 @@ class Tally:
         """All counts so far, by what, label and detail."""
         with self._lock:
             return dict(self._counts)
+
+    def forget(self) -> None:
+        """Count from nothing again."""
+        with self._lock:
+            self._counts = {}
+            self._labels = set()
 
     def after_fork(self) -> None:
         """In a forked child: its counts begin at nothing, and the lock may have been held."""

@@ -1,6 +1,7 @@
 """The examples run, offline and without a warning, and say what they are there to show."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -191,3 +192,35 @@ def test_example_is_short_and_offline(name: str) -> None:
     if networked:
         assert "FaultServer" in text
         assert not re.search(r"https?://(?!service|127)", text)
+
+
+SHOP = EXAMPLES / "testing_your_service"
+PLANTED = {
+    "as it is": ("", "", "10 passed"),
+    "an attempt may take long": ("timeout(0.06)", "timeout(0.5)", "answers_within_200_ms[hangs]"),
+    "no breaker": ("            breaker,\n", "", "answers_within_200_ms[refused]"),
+    "it looks again too late": ("open_for=5.0", "open_for=60.0", "answers_within_200_ms[refused]"),
+}
+"""A mistake in the shop, and what its tests say of it."""
+
+
+@pytest.mark.parametrize("mistake", PLANTED)
+def test_the_tests_of_the_shop_pass_and_find_what_is_wrong_with_it(mistake: str, tmp_path: Path) -> None:
+    """Run as their reader would run them, against the shop and against three that are not as good."""
+    was, becomes, says = PLANTED[mistake]
+    text = (SHOP / "shop.py").read_text(encoding="utf-8")
+    assert was in text
+    (tmp_path / "shop.py").write_text(text.replace(was, becomes), encoding="utf-8")
+    shutil.copy(SHOP / "test_shop.py", tmp_path)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
+    assert says in done.stdout, done.stdout + done.stderr
+    assert done.returncode == (0 if mistake == "as it is" else 1)
+
+
+def test_the_shop_and_its_tests_are_typed() -> None:
+    """By a strict checker."""
+    config = str(EXAMPLES.parent / "pyproject.toml")
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", config, "shop.py", "test_shop.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=SHOP)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -97,7 +97,7 @@ def test_our_rules_are_loaded_and_healthy(server: Prometheus) -> None:
     """Recorded, evaluated, and without an error."""
     groups = server.get("rules")["groups"]
     loaded = [rule for group in groups for rule in group["rules"]]
-    assert len(loaded) == rules().count("- record:") + rules().count("- alert:") == 12
+    assert len(loaded) == rules().count("- record:") + rules().count("- alert:") == 13
     assert {rule["health"] for rule in loaded} == {"ok"}
 
 
@@ -150,7 +150,7 @@ def test_promtool_likes_the_rules() -> None:
     """Syntax and names."""
     done = promtool("check", "rules", str(RULES))
     assert done.returncode == 0, done.stderr
-    assert "12 rules found" in done.stdout
+    assert "13 rules found" in done.stdout
 
 
 def test_every_alert_fires_when_it_should_and_not_otherwise() -> None:
@@ -158,7 +158,7 @@ def test_every_alert_fires_when_it_should_and_not_otherwise() -> None:
     done = promtool("test", "rules", str(RULE_TESTS))
     assert done.returncode == 0, done.stdout + done.stderr
     alerts = re.findall(r"- alert: (\w+)", rules())
-    assert len(alerts) == 8
+    assert len(alerts) == 9
     tested = RULE_TESTS.read_text(encoding="utf-8")
     assert [alert for alert in alerts if alert not in tested] == []
 

@@ -55,13 +55,16 @@ def describe() -> list[str]:
 
 
 def _described(name: str, value: Any) -> Iterator[str]:
-    """A name, or each function of a module."""
+    """A name, or each public name of a module."""
     if not inspect.ismodule(value):
         yield from _describe(name, value)
         return
-    for own, found in sorted(vars(value).items()):
-        if inspect.isfunction(found) and found.__module__ == value.__name__ and not own.startswith("_"):
-            yield f"{name}.{own}{_signature(found)}"
+    for own in sorted(value.__all__):
+        found = getattr(value, own)
+        if inspect.isfunction(found) or isinstance(found, type):
+            yield from _describe(f"{name}.{own}", found)
+        else:
+            yield f"{name}.{own}: {type(found).__name__}"
 
 
 def _describe(name: str, value: Any, *, constructor: bool = True) -> Iterator[str]:

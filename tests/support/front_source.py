@@ -16,6 +16,7 @@ FLOORS = {
     "resilix.event_types": 0,
     "resilix.events": 1,
     "resilix.tally": 1,
+    "resilix.injection": 1,
     "resilix.core": 1,
     "resilix.runtime": 2,
     "resilix.ledger": 2,

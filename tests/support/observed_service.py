@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -19,7 +20,7 @@ import httpx2
 from resilix import Bulkhead, CircuitBreaker, RejectedError, RetryBudget, deadline, events, fallback, retry, timeout
 from resilix.httpx2 import Client, standard
 from resilix.prometheus import timed
-from resilix.testing import FaultServer, steps
+from resilix.testing import FaultServer, faults, steps
 from resilix.wsgi import app
 
 
@@ -47,6 +48,7 @@ class Shop:
         )
         self.guarded: Callable[[], object] = guarded
         self.hasty = timeout(0.01)(time.sleep)
+        self.tried: Callable[[str], object] = faults.rate(0.5, seed=1, fault=KeyError)(len)
 
     def ask(self) -> int:
         """Ask a dependency that fails for a while, again and again."""
@@ -72,6 +74,8 @@ class Shop:
             self.hasty(0.03)
         except TimeoutError:
             self.truth["timeouts"] += 1
+        with suppress(KeyError):
+            self.tried("")
 
     def told(self) -> dict[str, Any]:
         """What really happened."""
@@ -80,7 +84,7 @@ class Shop:
 
 def main() -> None:
     """Work until the input says stop, then serve what is there."""
-    with FaultServer() as backend:
+    with FaultServer() as backend, faults.enabled():
         backend.default = lambda seen: 503 if seen.number % 9 < 3 else steps.reply(200, b"4217")
         shop = Shop(backend)
         stop = threading.Event()

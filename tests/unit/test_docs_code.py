@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/guide.md", "docs/reference.md")
+PAGES = ("README.md", "docs/guide.md", "docs/reference.md", "docs/faults.md")
 STAND_INS = (ROOT / "tests" / "support" / "docs_stand_ins.py").read_text(encoding="utf-8")
 
 

@@ -40,6 +40,8 @@ class Noun:
 
     def _attend(self) -> None: ...
 
+    def _renew(self) -> None: ...
+
 
 def test_what_is_remembered_of_names_is_bounded() -> None:
     """Of 2000 names that were taken twice 1024 are warned of, and none is kept once its policies are gone."""

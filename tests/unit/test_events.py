@@ -43,6 +43,8 @@ from resilix.events import (
     CallRefused,
     Event,
     FallbackServed,
+    FaultInjected,
+    FaultsSwitched,
     GivenUp,
     HookError,
     ProbeAdmitted,
@@ -51,13 +53,13 @@ from resilix.events import (
     Transition,
     TripObserved,
 )
-from resilix.testing import virtual_time
+from resilix.testing import faults, virtual_time
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 KINDS = [
-    AttemptFailed, CallAdmitted, CallRefused, FallbackServed, GivenUp, HookError, ProbeAdmitted, RetryScheduled,
-    TimedOut, Transition, TripObserved,
+    AttemptFailed, CallAdmitted, CallRefused, FallbackServed, FaultInjected, FaultsSwitched, GivenUp, HookError,
+    ProbeAdmitted, RetryScheduled, TimedOut, Transition, TripObserved,
 ]  # fmt: skip
 
 
@@ -176,6 +178,8 @@ def test_the_docs_of_an_event_name_the_kinds_of_policy_that_send_any() -> None:
             with pytest.raises(DeadlineExpiredError):
                 policy.call(len, "")
         assert fallback(0, on=ConnectionError).call(down) == 0
+        with faults.enabled():
+            pass
         with (
             resilix.httpx.Client(policy=pipeline(fallback(None, on=KeyError)), transport=transport) as client,
             pytest.raises(DeadlineExpiredError),

@@ -11,7 +11,7 @@ import trio
 from tests.support.virtual import afailing, anap, failing, nap, run_threads, sleeping
 
 from resilix import Bulkhead, BulkheadFullError, TimeoutExceededError, pipeline, retry, timeout
-from resilix.testing import Wait, virtual_time
+from resilix.testing import Wait, faults, virtual_time
 from resilix.testing.waits import MOST, SHOWN
 
 HERE = "test_each_line_says_who_waited.<locals>"
@@ -155,3 +155,16 @@ def test_there_is_nothing_before_the_block() -> None:
     with time:
         nap(1.0)
     assert [one.seconds for one in time.timeline] == [1.0]
+
+
+def test_the_time_an_injected_fault_takes_has_a_line_and_is_no_wait() -> None:
+    """A fault plan that delays: the attempt takes so long, in threads and in tasks."""
+
+    async def call() -> str:
+        return "answer"
+
+    with faults.enabled(), virtual_time() as time:
+        assert faults.latency(2.0).call(lambda: "answer") == "answer"
+        assert asyncio.run(faults.latency(3.0).acall(call)) == "answer"
+        assert [one[:3] for one in time.timeline] == [(0.0, 2.0, "spent"), (2.0, 3.0, "spent")]
+        assert (time.sleeps, time.foreign_sleeps) == ([], [])

@@ -33,7 +33,7 @@ from resilix.core.era import (
     Refusal,
     Ticket,
 )
-from resilix.core.eras import Eras
+from resilix.core.eras import NEW, Eras
 from resilix.core.history import History, Totals
 from resilix.core.settings import BreakerSettings
 from resilix.core.verdict import Verdict
@@ -52,7 +52,7 @@ class BreakerCore(Eras):
 
     def __init__(self, settings: BreakerSettings, now: float, *, watchful: bool) -> None:
         super().__init__(settings, watchful=watchful)
-        self._begin(self._closed_era(now, "new"))
+        self._begin(self._closed_era(now, NEW))
 
     # -- asking ----------------------------------------------------------------------------------------
 

@@ -40,6 +40,12 @@ class BudgetCore:
             self.level -= self.cost
             return True
 
+    def renew(self) -> None:
+        """Be full, as one that was just made."""
+        with self.lock:
+            self.level = self.tokens
+            self.denied = 0
+
     def give(self, tokens: int) -> None:
         """Put tokens back, up to full."""
         with self.lock:

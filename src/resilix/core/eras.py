@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import math
 import threading
+from typing import Final
 
 from resilix.attention import ATTENTION, GIL
 from resilix.core.era import Change, CircuitState, Era, Mode
 from resilix.core.history import History
 from resilix.core.settings import FALLBACK_OPEN_FOR, BreakerSettings
+
+NEW: Final = "new"
+"""Why the first era began."""
 
 
 class Eras:
@@ -102,6 +106,12 @@ class Eras:
         return era
 
     def _transition(self, era: Era, reason: str | None = None) -> Era:
+        old = self._follow(era)
+        self._announce(old, era, reason or era.reason)
+        return era
+
+    def _follow(self, era: Era) -> Era:
+        """Put an era in the place of the current one, whose calls are late from now on: that one."""
         if self.history is None:
             made = History()
             # In one step, for a signal handler may have been quicker.
@@ -112,11 +122,24 @@ class Eras:
         old, self.era = self.era, era
         history.retire(old)
         self._set_gates()
-        self._announce(old, era, reason or era.reason)
-        return era
+        return old
 
     def _announce(self, old: Era, era: Era, reason: str) -> None:
         self.changes = (*self.changes, Change(old, era, reason, self.opening))
+
+    def renew(self, now: float) -> None:
+        """Be as one that was just made with the settings it has now: closed, in charge, and having counted nothing.
+
+        Nothing is announced. What calls in flight end with is late, probes among them.
+        """
+        with self.lock:
+            self.mode = Mode.NORMAL
+            self.opening = 0
+            self._follow(self._closed_era(now, NEW))
+            assert self.history is not None, "an era has followed another"
+            self.history.forget()
+            self.rejected = 0
+            self.changes = ()
 
     def next_change(self) -> Change | None:
         """Take the oldest transition that nobody has announced yet."""

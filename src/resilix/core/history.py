@@ -56,6 +56,13 @@ class History:
         self._failure += era.failures + era.bad_probes
         self._ignored += era.ignored
 
+    def forget(self) -> None:
+        """Count from nothing again; calls of eras that are over go on counting here."""
+        self.n = 0.0
+        self._success = 0.0
+        self._failure = 0
+        self._ignored = 0
+
     def totals(self, era: Era) -> Totals:
         """Everything so far, the current era included."""
         success = self._success + era.counted + era.window.n - era.failures + era.good_probes

@@ -11,6 +11,7 @@ from resilix.errors import ConfigurationError, RejectedError, ResilixWarning
 from resilix.http.backend import hold
 from resilix.http.call import CLIENT_CALL, Call, ClientCall, Port
 from resilix.http.extensions import ATTEMPTS, callers
+from resilix.http.faults import innermost
 from resilix.http.library import Library
 from resilix.http.pool import guard_of
 from resilix.http.quiet import First, hold_body, let_go
@@ -52,7 +53,7 @@ class BaseTransport:
         if not callable(getattr(inner, handler, None)):
             raise ConfigurationError(_wrong_inner(owner, inner, handler, library.name))
         obeys = hold(inner)
-        if self._source.conduct.timed and not (is_async or obeys or isinstance(inner, library.in_memory)):
+        if self._source.conduct.timed and not (is_async or obeys or isinstance(innermost(inner), library.in_memory)):
             raise ConfigurationError(
                 f"{owner}(inner={type(inner).__name__}): a sync transport of this kind cannot be held to a deadline, "
                 f"and the policy sets one; put ours inside it ({type(inner).__name__} around {owner}), or leave the "
@@ -90,7 +91,9 @@ class BaseTransport:
             outer = None
         total = SYSTEM.now() + self._within if outer is None else outer.moment
         conduct = self._source.conduct
-        return Call(self._port, conduct, self._counters, route.label, request, callers(request), outer, total)
+        call = Call(self._port, conduct, self._counters, route.label, request, callers(request), outer, total)
+        call.names = route.names
+        return call
 
     def _sent(
         self,
@@ -108,7 +111,7 @@ class BaseTransport:
         total = began + self._within if outer is None else outer.moment
         conduct = self._source.conduct
         call = Call(self._port, conduct, self._counters, route.label, request, original, outer, total)
-        call.attempts, call.timeouts, call.first = 1, timeouts, first
+        call.attempts, call.timeouts, call.first, call.names = 1, timeouts, first, route.names
         return call
 
     def _held(self, call: Call, route: Route, make: Any) -> Any:

@@ -87,6 +87,7 @@ class Call:
         replayable: Whether the body can be sent again; known before the first attempt.
         body: The body of the last answer, while it is open.
         first: The first attempt, where it was made already and waits for the shells.
+        names: What faults may be injected by, besides the label.
     """
 
     # Class attributes rather than slots: most calls never change most of them.
@@ -97,6 +98,7 @@ class Call:
     timeouts: dict[str, Any] | None = None
     body: Body | None = None
     first: First | None = None
+    names: tuple[str, ...] = ()
     _idempotent: bool | None = None
     _ruled: tuple[object, Ruling] | None = None
     _key: str | None = None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from resilix.attention import GIL
 from resilix.http.idempotency import KeyForm
 from resilix.http.rules import Classify
 
+LABEL: Final = "http"
+"""What events call the requests of policies that have no name."""
 OnReject: TypeAlias = Literal["raise", "response"]
 
 
@@ -69,6 +71,11 @@ class Counters:
     def attempts(self) -> int:
         """Requests handed to the inner transport."""
         return self.quiet + self._attempts
+
+    def forget(self) -> None:
+        """Count from nothing again."""
+        with self._lock:
+            self.quiet = self.rejected = self._calls = self._attempts = 0
 
     # With a GIL ``+= 1`` cannot be torn and needs no lock.
 

@@ -23,6 +23,7 @@ from resilix.http.call import Call
 from resilix.http.conduct import Conduct
 from resilix.http.sending import hold
 from resilix.http.shells import body_ended, leave_place
+from resilix.injection import INJECTION
 from resilix.policies.breaker import CircuitBreaker
 from resilix.policies.bulkhead import Bulkhead
 from resilix.policies.retry import Retry
@@ -159,7 +160,7 @@ def usual(policies: Sequence[Any], conduct: Conduct) -> tuple[Retry | None, Any,
 
 def calm(core: Any) -> Any:
     """The era for a request that may be quiet although something in this process attends to calls."""
-    return None if HUB.listeners or DEADLINE.in_force() else core.calm
+    return None if HUB.listeners or DEADLINE.in_force() or INJECTION.door is not None else core.calm
 
 
 def hold_body(call: Call, route: Route, make: Callable[..., Any]) -> Any:

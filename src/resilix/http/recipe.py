@@ -76,10 +76,11 @@ def _everything(response: object) -> bool:
 
 
 class Recipe:
-    """How the policies of one key are made."""
+    """How the policies of one key are made, for all keys of the same ``owner``."""
 
     def __init__(
         self,
+        owner: str,
         conduct: Conduct,
         *,
         attempts: int,
@@ -89,6 +90,7 @@ class Recipe:
         budget: BudgetOption,
         breaker: BreakerOption,
     ) -> None:
+        self.owner = owner
         self.conduct = conduct
         self.attempts = attempts
         self.wait = wait
@@ -139,7 +141,7 @@ class Recipe:
         if self.attempts > 1:
             policies.append(self._retry(budget))
         policies += [one for one in (breaker, bulkhead) if one is not None]
-        route = Route(name, policies, self.conduct)
+        route = Route(name, policies, self.conduct, names=(self.owner,))
         made = ((breaker, isinstance(self.breaker, Mapping)), (bulkhead, True), (budget, budget is not self.budget))
         own = tuple(one for one, is_own in made if one is not None and is_own)
         return KeyState(key, breaker, bulkhead, budget, tuple(policies), route, own)

@@ -11,7 +11,7 @@ from resilix.http.quiet import NeverQuiet, NoBreaker, usual
 from resilix.http.shells import AsyncShell, Shell, shells_of
 from resilix.http.states import Entry, KeyedStates, parts_of
 from resilix.policies.base import Policy
-from resilix.policies.hazards import flatten
+from resilix.policies.hazards import flatten, kind_of
 
 Known: TypeAlias = "tuple[str, int | None, Route, Entry[Any]]"
 """The scheme and the port of an origin, its route, and where its use is noted."""
@@ -33,14 +33,18 @@ class Route:
         bulkhead: Its bulkhead, if there is one.
         budget: What its retries are paid from, if there is anything.
         host: What it is known by; see :class:`Routes`.
+        names: What faults may be injected by: those of its policies and of whatever they were made by.
     """
 
     __slots__ = (
-        "ashell", "breaker", "budget", "bulkhead", "clock", "core", "host", "label", "quiet", "shell",
+        "ashell", "breaker", "budget", "bulkhead", "clock", "core", "host", "label", "names", "quiet", "shell",
     )  # fmt: skip
 
-    def __init__(self, label: str, policies: Sequence[Policy[Any]], conduct: Conduct) -> None:
+    def __init__(
+        self, label: str, policies: Sequence[Policy[Any]], conduct: Conduct, *, names: tuple[str, ...] = ()
+    ) -> None:
         flat = flatten(policies)
+        self.names = names + tuple(one.name for one in flat if kind_of(one) in ("breaker", "bulkhead"))
         self.label = label
         self.shell: Shell
         self.ashell: AsyncShell

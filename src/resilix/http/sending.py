@@ -12,8 +12,10 @@ from typing import Any
 from resilix.clock import SYSTEM
 from resilix.http.call import Call
 from resilix.http.extensions import INFINITE
+from resilix.http.faults import ainjected, injected
 from resilix.http.library import Library
 from resilix.http.pool import PoolGuard
+from resilix.injection import INJECTION
 from resilix.runtime import RUNTIME, Expiry, in_trio
 
 ANSWERED = 400
@@ -31,7 +33,8 @@ def send(call: Call) -> Any:
     response: Any = None
     try:
         if first is None:
-            response = port.inner.handle_request(request)
+            door = INJECTION.door
+            response = port.inner.handle_request(request) if door is None else injected(door, call, request)
         else:
             call.first, response = None, first.response
             first.outcome()
@@ -63,9 +66,9 @@ async def asend(call: Call) -> Any:
             call.first, response = None, first.response
             first.outcome()
         elif port.obeys or call.left == INFINITE:
-            response = await port.inner.handle_async_request(request)
+            response = await _asent(call, request)
         else:
-            response = await _within(call, port.inner.handle_async_request, request)
+            response = await _within(call, partial(_asent, call), request)
         if not response.is_closed:
             if not call.whole or response.status_code >= ANSWERED:
                 return hold(call, response, port.library.async_held_stream)
@@ -78,6 +81,11 @@ async def asend(call: Call) -> Any:
     if guard is not None:
         guard.leave()
     return response
+
+
+def _asent(call: Call, request: Any) -> Any:
+    door = INJECTION.door
+    return call.port.inner.handle_async_request(request) if door is None else ainjected(door, call, request)
 
 
 def _pool_wait(request: Any) -> float | None:

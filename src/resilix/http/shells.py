@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from resilix.core.retry_plan import Answer
 from resilix.core.verdict import Verdict
 from resilix.errors import RejectedError
-from resilix.http import dropping
+from resilix.http import dropping, faults
 from resilix.http.call import Call
 from resilix.http.conduct import Conduct
 from resilix.http.rules import Failure, failure_of
@@ -71,6 +71,8 @@ def _around(policy: Any, target: Target, conduct: Conduct, label: str, *, total:
         return _bulkhead_async(policy, fn, label) if is_async else _bulkhead(policy, fn, label)
     if kind == "timeout":
         return _limit_async(policy.seconds, fn, total=total) if is_async else _limit(policy.seconds, fn, total=total)
+    if kind == faults.KIND:
+        return faults.around_async(policy, fn, label) if is_async else faults.around(policy, fn, label)
     shell = policy._bind(target)
     return shell if kind == "retry" else _narrowed_async(shell) if is_async else _narrowed(shell)
 

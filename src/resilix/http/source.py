@@ -6,13 +6,10 @@ from typing import Any, Protocol
 
 from resilix.core.options import refuse
 from resilix.errors import ConfigurationError
-from resilix.http.conduct import Conduct, Counters
+from resilix.http.conduct import LABEL, Conduct, Counters
 from resilix.http.routes import Route, Routes
 from resilix.policies.base import Policy
 from resilix.policies.hazards import flatten, kind_of
-
-LABEL = "http"
-"""What events call the requests of policies that have no name."""
 
 
 class Source(Protocol):
@@ -48,7 +45,7 @@ class PlainSource:
             if kind_of(one) == "retry":
                 self.retries *= one.plan.attempts
         label = getattr(policy, "name", None) if kind_of(policy) == "pipeline" else None
-        self._route = Route(label or LABEL, flat, self.conduct)
+        self._route = Route(label or LABEL, flat, self.conduct, names=_names(policy))
         self.routes = Routes(self._route)
 
     def __repr__(self) -> str:
@@ -57,6 +54,14 @@ class PlainSource:
     def route(self, request: Any) -> Route:
         """The same policies for every request."""
         return self._route
+
+
+def _names(policy: Any) -> tuple[str, ...]:
+    """Those of all pipelines that it comes down to."""
+    if kind_of(policy) != "pipeline":
+        return ()
+    own = () if policy.name is None else (policy.name,)
+    return own + tuple(name for one in policy.policies for name in _names(one))
 
 
 def source_of(owner: str, policy: Any) -> Source:

@@ -73,6 +73,10 @@ class Standard:
         self.routes.learn(request.url, key, route)
         return route
 
+    def _renew(self) -> None:
+        self._keyed.forget()
+        self.counters.forget()
+
     # -- reading -------------------------------------------------------------------------------------------
 
     @property
@@ -209,7 +213,7 @@ def standard(
     options.whole(OWNER, "most_keys", most_keys, least=1, why="it is how many keys are remembered")
     longest = options.duration(OWNER, "max_wait", max_wait, zero="no waiting")
     recipe = Recipe(
-        conduct, attempts=attempts, wait=wait, limit=limit, max_wait=longest, budget=budget, breaker=breaker
+        name, conduct, attempts=attempts, wait=wait, limit=limit, max_wait=longest, budget=budget, breaker=breaker
     )
     recipe.check(name)
     return Standard(name, per=per, conduct=conduct, make=recipe.make, retries=attempts, most_keys=most_keys)

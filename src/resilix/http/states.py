@@ -217,6 +217,16 @@ class KeyedStates(Generic[S]):
             self._misses_unseen = wanted - 1  # they share a state without a look
         return bool(gone) or outrun
 
+    def forget(self) -> None:
+        """Drop all states; requests under way keep theirs."""
+        with self._lock:
+            gone = [entry.state for entry in self._entries.values()]
+            if self._shared is not None:
+                gone.append(self._shared.state)
+            self._entries, self._shared, self.latest, self._misses_unseen = {}, None, None, 0
+        for state in gone:
+            self._forgotten(state)
+
     def _forgotten(self, state: S) -> None:
         if self._evicted is not None:
             self._evicted(state)

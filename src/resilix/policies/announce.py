@@ -97,6 +97,10 @@ class Announcer:
                 )
             )
 
+    def forget(self) -> None:
+        """Count transitions from nothing again."""
+        self.transitions = _NONE_YET
+
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
         self._announcing = None

@@ -118,7 +118,7 @@ class Policy(Generic[Alt]):
 
     def _bind(self, target: Target) -> AnyCallable:
         """Make the shell around a target. Ours override this; the default goes through the public methods."""
-        fn = target.fn
+        fn = target.shown()
         if target.is_async:
 
             async def awaited(*args: Any, **kwargs: Any) -> Any:
@@ -153,14 +153,18 @@ class BoundPolicy(Policy[Alt]):
             )
         shell = self._sync_shell
         if shell is None:
-            shell = self._sync_shell = self._extend(Target(run_first, is_async=False, serves_many=True)).callable()
+            shell = self._sync_shell = self._extend(
+                Target.innermost(run_first, is_async=False, serves_many=True)
+            ).callable()
         return cast("R | Alt", shell(fn, *args, **kwargs))
 
     async def acall(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R | Alt:
         """Await ``fn(*args, **kwargs)`` under this policy; see :meth:`Policy.acall`."""
         shell = self._async_shell
         if shell is None:
-            shell = self._async_shell = self._extend(Target(await_first, is_async=True, serves_many=True)).callable()
+            shell = self._async_shell = self._extend(
+                Target.innermost(await_first, is_async=True, serves_many=True)
+            ).callable()
         return cast("R | Alt", await shell(fn, *args, **kwargs))
 
 
@@ -193,7 +197,11 @@ RECORD = "__resilix_target__"
 def _wrap(policy: Policy[Any], fn: Any) -> Any:
     _check_wrappable(policy, fn)
     inside: tuple[Any, ...] = getattr(fn, "__resilix__", ())
-    target = _made_of(fn) or Target(fn, is_async=is_coroutine_function(fn), inner=inside)
+    target = _made_of(fn)
+    if target is None and inside:  # with a decorator of somebody's between
+        target = Target(fn, is_async=is_coroutine_function(fn), inner=inside)
+    elif target is None:
+        target = Target.innermost(fn, is_async=is_coroutine_function(fn))
     extended = policy._extend(target)  # pyright: ignore[reportPrivateUsage]  # the seam of our own module
     wrapper = functools.update_wrapper(_wrapper(extended), fn)
     if not hasattr(fn, "__qualname__"):  # a partial or a callable object
@@ -216,16 +224,17 @@ def _made_of(fn: Any) -> Target | None:
 
 def _wrapper(target: Target) -> AnyCallable:
     """The function that takes a user's function's place."""
-    shell, base = target.fn, target.base
+    base = target.base
     if not target.levels:
-        return shell  # made for this function alone
+        return target.entered()  # made for this function alone
     exact = base is target.user and not any(level.quiet.wants_call for level in target.levels)
     shape = shape_of(base) if exact else None
     if shape is None:
-        return target.callable() if WEAVE.on else shell
+        return target.callable()
     if not WEAVE.on:
-        return cast("AnyCallable", unwoven(shell, base, is_async=target.is_async))
-    return cast("AnyCallable", weave(target.levels, base, shape, is_async=target.is_async, like=base))
+        return cast("AnyCallable", unwoven(target.entered(), base, is_async=target.is_async))
+    woven = weave(target.levels, base, shape, is_async=target.is_async, names=target.names, like=base)
+    return cast("AnyCallable", woven)
 
 
 GENERATORS = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR

@@ -277,6 +277,14 @@ class CircuitBreaker(BreakerCalls):
     def _attend(self) -> None:
         self._core.attend()
 
+    def _renew(self) -> None:
+        try:
+            now = _first_reading(self._clock)
+        except Exception:  # a clock of the user's that has come to its end: nobody will tell the time by it
+            now = self._core.era.since
+        self._core.renew(now)
+        self._announcer.forget()
+
     def _after_fork(self) -> None:
         self._core.after_fork()
         self._announcer.after_fork()

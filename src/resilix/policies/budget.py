@@ -77,5 +77,8 @@ class RetryBudget:
     def _attend(self) -> None:
         """It is asked where something has failed already, so it has no quiet path."""
 
+    def _renew(self) -> None:
+        self.core.renew()
+
     def _after_fork(self) -> None:
         self.core.lock = threading.Lock()

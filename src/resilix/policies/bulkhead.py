@@ -139,10 +139,19 @@ class Bulkhead(BulkheadCalls):
         return place
 
     def _after_fork(self) -> None:
-        # Calls of the parent give their places back to the queue they took them from.
-        parents, self._queue = self._queue, PermitQueue(self._queue.limit, self._queue.queue)
-        self._queue.attend()
-        parents.orphan()
+        self._exchange().orphan()
+
+    def _renew(self) -> None:
+        self._exchange()
+        self._late = 0
+
+    def _exchange(self) -> PermitQueue:
+        """Begin with a queue in which all places are free; the one that calls in flight give theirs back to."""
+        queue = PermitQueue(self._queue.limit, self._queue.queue)
+        queue.attend()
+        before, self._queue = self._queue, queue
+        queue.attend()  # what has changed meanwhile reached the one before
+        return before
 
     def _attend(self) -> None:
         self._queue.attend()

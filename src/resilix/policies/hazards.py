@@ -57,6 +57,11 @@ def _wrong(outer: Any, inner: Any) -> str | None:
             f"{inner!r} stands inside {outer!r}: attempts multiply, up to "
             f"{outer.plan.attempts * inner.plan.attempts:g} per call; retry in one place"
         )
+    if kinds[0] == "faults":
+        return (
+            f"{outer!r} stands outside {inner!r}, which does not see what it does; "
+            "put the fault plan innermost, where the dependency is"
+        )
     around, within = _bound(outer), getattr(inner, "seconds", None)
     if kinds[1] == "timeout" and around is not None and within is not None and within > around:
         return (
@@ -84,6 +89,8 @@ def hazards_of(policies: Sequence[Any]) -> list[str]:
         inside = kinds[index + 1 :]
         if kinds[index] == OWN:
             found.append(f"{policy!r} is your own: how often and how long it runs what is inside is not counted here")
+        elif kinds[index] == "faults":
+            found.append(f"{policy!r} injects faults on purpose, wherever they are switched on: it belongs in tests")
         elif kinds[index] == "retry":
             found += _retry_hazards(policy, inside, flat[index + 1 :])
         elif kinds[index] == "bulkhead" and "retry" in inside:

@@ -110,7 +110,7 @@ class Pipeline(BoundPolicy[Alt]):
         inside = target.named(self._name)
         for policy in reversed(self.policies):
             inside = policy._extend(inside)  # pyright: ignore[reportPrivateUsage]  # the seam of our own module
-        return inside.named_like(target)
+        return inside.named_like(target, self._name)
 
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ KEY: Final = "__resilix_quiet__"
 
 
 class Live:
-    """A name that stands for something else after a fork."""
+    """A name that stands for something else once a policy has exchanged its state: after a fork, or in a test."""
 
     __slots__ = ("look_up",)
 

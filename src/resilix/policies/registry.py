@@ -1,4 +1,4 @@
-"""The live policies that have a name, and what a fork does to them."""
+"""The live policies that have a name, and what is done to all of them: a fork, or a new beginning for a test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from resilix.attention import ATTENTION
 from resilix.errors import ResilixWarning
@@ -26,6 +26,14 @@ class Named(Protocol):
 
     def _attend(self) -> None: ...
 
+    def _renew(self) -> None: ...
+
+
+class Counting(Protocol):
+    """Something with counts of its own that is no policy."""
+
+    def _renew(self) -> None: ...
+
 
 class Registry:
     """Finds live policies by kind and name; holds them weakly, so it is no larger than what lives."""
@@ -33,8 +41,9 @@ class Registry:
     def __init__(self) -> None:
         self._by_kind: dict[str, weakref.WeakValueDictionary[str, Named]] = {}
         self._replaced: weakref.WeakSet[Named] = weakref.WeakSet()  # live, and their name has gone to a newer one
-        self._counted: weakref.WeakSet[object] = weakref.WeakSet()
-        self._then: list[Callable[[], object]] = []
+        self._counted: weakref.WeakSet[Counting] = weakref.WeakSet()
+        self._forked: list[Callable[[], object]] = []
+        self._exchanged: list[Callable[[], object]] = []
         self._warned: set[tuple[str, str]] = set()
         self._thread = threading.local()
         self._lock = threading.RLock()  # a policy may be made by a finalizer, anywhere
@@ -108,28 +117,43 @@ class Registry:
             named = [policy for by_name in self._by_kind.values() for policy in by_name.values()]
             return [*named, *self._replaced]
 
-    def count(self, source: object) -> None:
+    def count(self, source: Counting) -> None:
         """Have something with counts of its own, no policy, be seen by metrics for as long as it lives."""
         with self._lock:
             self._counted.add(source)
 
-    def counted(self) -> list[object]:
+    def counted(self) -> list[Any]:
         """What was given to :meth:`count` and still lives."""
         with self._lock:
             return list(self._counted)
 
     def when_forked(self, then: Callable[[], object]) -> None:
-        """Have ``then()`` called in a forked child, once all policies are what they are there."""
-        self._then.append(then)
+        """Have ``then()`` called in a forked child, before the policies change."""
+        self._forked.append(then)
+
+    def when_exchanged(self, then: Callable[[], object]) -> None:
+        """Have ``then()`` called when policies may have exchanged what they are made of: all are what they are then."""
+        self._exchanged.append(then)
+
+    def renew(self) -> None:
+        """Have everything be as if it had just been made; what it was made with stays, and calls in flight go on."""
+        for one in (*self.counted(), *self._all()):
+            one._renew()  # pyright: ignore[reportPrivateUsage]  # part of the protocols above
+        self._tell_exchanged()
+
+    def _tell_exchanged(self) -> None:
+        for then in self._exchanged:
+            then()
 
     def after_fork(self) -> None:
         """In a forked child: locks and permits of the parent's other threads mean nothing here."""
         self._lock = threading.RLock()
         ATTENTION.after_fork()
+        for then in self._forked:
+            then()
         for policy in self._all():
             policy._after_fork()  # pyright: ignore[reportPrivateUsage]  # part of the protocol above
-        for then in self._then:
-            then()
+        self._tell_exchanged()
 
 
 _MOST_WARNED = 1024

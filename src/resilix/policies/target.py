@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from resilix.errors import ConfigurationError
 from resilix.policies.functions import AnyCallable, is_awaitable, qualified_name
+from resilix.policies.hook import entered, hooked, shown
 from resilix.policies.outcomes import Outcomes
 from resilix.policies.quiet import quiet_of
 from resilix.policies.weave import WEAVE, Level, weave
@@ -28,9 +29,10 @@ class Target:
         outcomes: What its maker knows about its outcomes, for a retry around it; ``None`` for an ordinary function.
         levels: The outermost policies inside, as far as they can be woven into one function; outermost first.
         base: What the innermost of these calls.
+        names: Those of the policies inside, for faults that are injected by name; without what ``fn`` says itself.
     """
 
-    __slots__ = ("_label", "base", "fn", "inner", "is_async", "levels", "outcomes", "serves_many", "user")
+    __slots__ = ("_label", "base", "fn", "inner", "is_async", "levels", "names", "outcomes", "serves_many", "user")
 
     def __init__(
         self,
@@ -52,6 +54,14 @@ class Target:
         self.outcomes = outcomes
         self.levels: tuple[Level, ...] = ()
         self.base = fn
+        self.names: tuple[str, ...] = ()
+
+    @classmethod
+    def innermost(cls, fn: AnyCallable, *, is_async: bool, serves_many: bool = False) -> Target:
+        """A function that no policy of ours is around yet: here faults befall, if they are injected."""
+        target = cls(fn, is_async=is_async, serves_many=serves_many)
+        target.fn = hooked(fn, is_async=is_async, serves_many=serves_many)
+        return target
 
     def label(self, args: tuple[Any, ...]) -> str:
         """What events and errors call this function: the pipeline's name, else its qualified name."""
@@ -76,18 +86,22 @@ class Target:
             handed = quiet.handed or partial(continue_async, policy, self)
             wider.levels = (Level(shell, quiet, handed), *self.levels)
             wider.base = self.base
+        name = getattr(policy, "name", None) if getattr(policy, "built_in", False) is True else None
+        wider.names = (name, *self.names) if isinstance(name, str) else self.names
         return wider
 
     def named(self, label: str | None) -> Target:
         """The same target under another name."""
         renamed = self._copy(self.fn, self.is_async, label or self._label, self.inner)
-        renamed.levels, renamed.base = self.levels, self.base
+        renamed.levels, renamed.base, renamed.names = self.levels, self.base, self.names
         return renamed
 
-    def named_like(self, other: Target) -> Target:
-        """The same target under the name that another has."""
+    def named_like(self, other: Target, inside: str | None) -> Target:
+        """The same target under the name that another has, with a pipeline called ``inside`` in it."""
         renamed = self.named(None)
         renamed._label = other._label
+        if inside is not None:
+            renamed.names = (inside, *self.names)
         return renamed
 
     def awaited(self, fn: AnyCallable) -> Target:
@@ -97,12 +111,22 @@ class Target:
     def callable(self) -> AnyCallable:
         """What policies further out call, with whatever arguments: woven, where that is possible."""
         if not (self.levels and WEAVE.on):
-            return self.fn
+            return self.entered()
         shape = GENERIC
         if self.serves_many:
             shape = MANY if self.base is run_first else MANY_THROUGH
-        woven: AnyCallable = weave(self.levels, self.base, shape, is_async=self.is_async)
+        woven: AnyCallable = weave(self.levels, self.base, shape, is_async=self.is_async, names=self.names)
         return woven
+
+    def entered(self) -> AnyCallable:
+        """The same, not woven."""
+        return entered(self.fn, self.names, is_async=self.is_async) if self.names else self.fn
+
+    def shown(self) -> AnyCallable:
+        """What a policy of the user's is handed to call."""
+        if self.fn is self.base or self.inner:
+            return self.fn
+        return shown(self.fn, self.base, is_async=self.is_async)
 
     def with_woven(self) -> Target:
         """The same target, for a policy that has no quiet case: what is inside is called as one function."""

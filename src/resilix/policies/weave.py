@@ -24,6 +24,7 @@ from typing import Any, Final, NamedTuple
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.quiet import Live, Quiet
 from resilix.policies.registry import REGISTRY
+from resilix.policies.weave_shut import SHUTTER
 from resilix.policies.weave_text import OWN, Shape, named, source_of
 
 MOST_KEPT: Final = 512
@@ -109,7 +110,15 @@ class Loom:
 LOOM: Final = Loom()
 
 
-def weave(levels: Sequence[Level], fn: AnyCallable, shape: Shape, *, is_async: bool, like: Any = None) -> Any:
+def weave(
+    levels: Sequence[Level],
+    fn: AnyCallable,
+    shape: Shape,
+    *,
+    is_async: bool,
+    names: tuple[str, ...] = (),
+    like: Any = None,
+) -> Any:
     """Make one function of the quiet cases of several shells.
 
     Args:
@@ -117,12 +126,13 @@ def weave(levels: Sequence[Level], fn: AnyCallable, shape: Shape, *, is_async: b
         fn: What the innermost of them calls.
         shape: What the function takes.
         is_async: Whether it is awaited.
+        names: What faults may be injected by.
         like: The function whose name it bears in tracebacks, and whose defaults it has.
     """
     code = LOOM.code([level.quiet for level in levels], shape, is_async=is_async)
     if like is not None:
         code = named(code, shape.names, like)
-    namespace: dict[str, Any] = {"__name__": __name__, f"{OWN}_fn": fn}
+    namespace: dict[str, Any] = {"__name__": __name__, f"{OWN}_fn": fn, f"{OWN}_names": names}
     live = False
     for depth, level in enumerate(levels):
         own = f"{OWN}{depth}_"
@@ -140,6 +150,7 @@ def weave(levels: Sequence[Level], fn: AnyCallable, shape: Shape, *, is_async: b
     if live:
         namespace[f"{OWN}_quiets"] = tuple(level.quiet for level in levels)
         WITH_LIVE_NAMES.add(woven)
+    SHUTTER.add(woven)
     return woven
 
 
@@ -198,14 +209,13 @@ def unwoven(shell: AnyCallable, fn: Any, *, is_async: bool) -> Any:
     return called
 
 
-# -- forks ---------------------------------------------------------------------------------------------------------
+# -- when policies exchange what they are made of --------------------------------------------------------------------
 
 WITH_LIVE_NAMES: Final[weakref.WeakSet[types.FunctionType]] = weakref.WeakSet()
 
 
-def _after_fork() -> None:
-    LOOM.after_fork()
-    for woven in list(WITH_LIVE_NAMES):
+def _look_again() -> None:
+    for woven in _with_live_names():
         namespace = woven.__globals__
         for depth, quiet in enumerate(namespace[f"{OWN}_quiets"]):
             for name, one in quiet.names.items():
@@ -213,4 +223,14 @@ def _after_fork() -> None:
                     namespace[f"{OWN}{depth}_{name}"] = one.look_up()
 
 
-REGISTRY.when_forked(_after_fork)
+def _with_live_names() -> list[types.FunctionType]:
+    while True:
+        try:
+            return list(WITH_LIVE_NAMES)
+        except RuntimeError:
+            continue  # another thread wove one meanwhile
+
+
+REGISTRY.when_forked(LOOM.after_fork)
+REGISTRY.when_forked(SHUTTER.after_fork)
+REGISTRY.when_exchanged(_look_again)

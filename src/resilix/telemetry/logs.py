@@ -2,9 +2,10 @@
 
 ======== =====================================================================================================
 WARNING  a breaker opened (or would have, while it only observes); a retry gave up; a call was abandoned in its
-         worker thread; code of yours that a policy asked (a predicate, say) raised
-INFO     a breaker closed, is half-open, or was disabled
-DEBUG    everything that happens once per call: admitted, refused, failed attempts, retries, timeouts, fallbacks
+         worker thread; code of yours that a policy asked (a predicate, say) raised; faults were switched on
+INFO     a breaker closed, is half-open, or was disabled; faults were switched off
+DEBUG    everything that happens once per call: admitted, refused, failed attempts, retries, timeouts, fallbacks,
+         injected faults
 ======== =====================================================================================================
 
 A record never holds an exception's text, a URL or an argument, because those may be secret: it names the error's
@@ -29,6 +30,8 @@ from resilix.events import (
     CallRefused,
     Event,
     FallbackServed,
+    FaultInjected,
+    FaultsSwitched,
     GivenUp,
     HookError,
     ProbeAdmitted,
@@ -153,11 +156,19 @@ def _timed_out(event: TimedOut) -> Line:
     return logging.DEBUG, "ended a call after %(limit_s).3g s"
 
 
+def _switched(event: FaultsSwitched) -> Line:
+    if event.on:
+        return logging.WARNING, "switched on: calls may fail on purpose from now on"
+    return logging.INFO, "switched off"
+
+
 LINES: Final[dict[type[Event], Line | Callable[[Any], Line]]] = {
     AttemptFailed: (logging.DEBUG, "failed at attempt %(attempt)d: %(error_type)s"),
     CallAdmitted: (logging.DEBUG, "admitted a call"),
     CallRefused: (logging.DEBUG, "refused a call: %(kind)s"),
     FallbackServed: (logging.DEBUG, "answered in place of %(error_type)s"),
+    FaultInjected: (logging.DEBUG, "injected a fault: %(fault)s"),
+    FaultsSwitched: _switched,
     GivenUp: (logging.WARNING, "gave up at attempt %(attempts)d (%(reason)s): %(error_type)s"),
     HookError: (
         logging.WARNING,

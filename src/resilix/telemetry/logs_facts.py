@@ -29,6 +29,9 @@ NAMES: Final = {
     "reason": "reason",
     "opening": "opening",
     "hook": "hook",
+    "on": "on",
+    "fault": "fault",
+    "delay": "delay_s",
     "error_type": "error_type",
 }
 """The name of a fact, by the field of the event that holds it. A test holds it against the fields there are."""

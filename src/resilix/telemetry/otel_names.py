@@ -15,7 +15,7 @@ from typing import Final
 
 from resilix.telemetry.readings import Family
 
-NAMESPACES: Final = ("circuit_breaker", "bulkhead", "retry_budget", "http")
+NAMESPACES: Final = ("circuit_breaker", "bulkhead", "retry_budget", "http", "faults")
 """What has names of its own below ``resilix``. A metric is never named like a namespace."""
 
 COUNTED: Final = {
@@ -34,6 +34,8 @@ COUNTED: Final = {
     "resilix.fallbacks": "{call}",
     "resilix.http.calls": "{request}",
     "resilix.http.attempts": "{request}",
+    "resilix.faults.enabled": "{process}",
+    "resilix.faults.injected": "{call}",
     "resilix.hook_errors": "{error}",
 }
 """What each instrument counts. A test holds it against the readings there are."""

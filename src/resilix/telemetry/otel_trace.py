@@ -23,6 +23,8 @@ TOLD: Final = (
     events.TripObserved,
     events.TimedOut,
     events.FallbackServed,
+    events.FaultInjected,
+    events.FaultsSwitched,
     events.HookError,
 )
 """What becomes an event of a span: what was out of the ordinary, and each thing once."""

@@ -117,7 +117,7 @@ class PushedGauge:
             values[key] = self._merge(values[key], value) if key in values else value
         for key, value in values.items():
             if self._shown.get(key) != value:
-                self.metric.labels(*key).set(value)
+                self._series(key).set(value)
                 self._shown[key] = value
         self._ever.update(values)
         for key in self._shown.keys() - values.keys():
@@ -128,9 +128,12 @@ class PushedGauge:
         for key in list(self._shown):
             self._take_back(key)
 
+    def _series(self, key: Key) -> Gauge:
+        return self.metric.labels(*key) if key else self.metric
+
     def _take_back(self, key: Key) -> None:
-        if multiprocess():  # there a series cannot be removed
-            self.metric.labels(*key).set(self._neutral)
+        if multiprocess() or not key:  # there, or where there is but one, a series cannot be removed
+            self._series(key).set(self._neutral)
         else:
             self.metric.remove(*key)
         del self._shown[key]

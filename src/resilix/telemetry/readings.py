@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from resilix.core.era import CircuitState, Mode
 from resilix.core.snapshot import BreakerSnapshot
 from resilix.events import hook_errors
+from resilix.injection import INJECTION
 from resilix.policies.breaker import CircuitBreaker
 from resilix.policies.budget import RetryBudget
 from resilix.policies.bulkhead import Bulkhead
@@ -88,6 +89,7 @@ def families_of(policies: Sequence[object], sources: Sequence[Any]) -> list[Fami
         *_of_budgets(budgets),
         *_of_verbs(breakers, bulkheads),
         *_of_http(sources),
+        *_of_faults(),
         Family(
             "resilix_hook_errors_total", "counter", "Errors raised by user code given to a policy.", (),
             (Sample((), hook_errors()),),
@@ -187,6 +189,19 @@ def _of_verbs(breakers: list[CircuitBreaker], bulkheads: list[Bulkhead]) -> Iter
     yield Family(
         "resilix_fallbacks_total", "counter", "Calls that a fallback answered.", ("policy",),
         tuple(Sample(labels[:1], value) for labels, value in counted("fallbacks")),
+    )  # fmt: skip
+
+
+def _of_faults() -> Iterable[Family]:
+    yield Family(
+        "resilix_faults_enabled", "gauge", "1 while faults may be injected into calls on purpose, else 0.", (),
+        (Sample((), INJECTION.enabled),), "max",
+    )  # fmt: skip
+    counts = TALLY.counts()
+    yield Family(
+        "resilix_faults_injected_total", "counter", "Calls that a fault plan befell, by what it did to them.",
+        ("policy", "fault"),
+        tuple(Sample((label, detail), count) for (kind, label, detail), count in counts.items() if kind == "faults"),
     )  # fmt: skip
 
 

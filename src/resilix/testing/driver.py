@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from resilix.runtime import Flag, in_trio
 from resilix.testing.timeline import Entry, Kind
-from resilix.testing.waits import EXPIRED, RETRY
+from resilix.testing.waits import EXPIRED, RETRY, SPENT
 from resilix.testing.whereabouts import caller
 
 if TYPE_CHECKING:
@@ -41,6 +41,16 @@ class VirtualDriver:
         """Block the calling thread until the clock is there."""
         label, function = caller()
         self.sleep_as(RETRY, label or function, seconds)
+
+    def spend(self, seconds: float) -> None:
+        """Block the calling thread as an attempt that takes so long."""
+        if seconds > 0:
+            self.sleep_as(SPENT, caller()[1], seconds)
+
+    async def aspend(self, seconds: float) -> None:
+        """Suspend the calling task, likewise."""
+        if seconds > 0:
+            await self.asleep_as(SPENT, caller()[1], seconds)
 
     def sleep_as(self, what: str, who: str, seconds: float) -> None:
         """The same, with what the book shall say."""

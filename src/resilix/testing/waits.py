@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 RETRY: Final = "retry"
 SLEEP: Final = "sleep"
+SPENT: Final = "spent"
 EXPIRED: Final = "expired"
 
 MOST = 1_000
@@ -23,8 +24,8 @@ class Wait(NamedTuple):
     Attributes:
         moment: Virtual seconds at which the wait began.
         seconds: Its length; 0.0 for one that only let others run.
-        kind: ``"retry"`` for a wait between attempts, ``"sleep"`` for a sleep that is not a policy's, ``"expired"`` for
-            a limit (``timeout``, ``max_wait``) that passed.
+        kind: ``"retry"`` for a wait between attempts, ``"sleep"`` for a sleep that is not a policy's, ``"spent"`` for
+            the time that an injected fault takes, ``"expired"`` for a limit (``timeout``, ``max_wait``) that passed.
         who: The label of the retry, else the function that waited, else the name of the thread.
     """
 

@@ -41,6 +41,14 @@ class SimulatedDriver:
         finally:
             timer.cancel()
 
+    def spend(self, seconds: float) -> None:
+        """Refuse, as above."""
+        _refuse()
+
+    async def aspend(self, seconds: float) -> None:
+        """Suspend the calling task."""
+        await self.asleep(seconds)
+
     def later(self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], object]) -> Handle:
         """Have a callback run at a virtual moment."""
         return self._loop.call_later(max(0.0, seconds), callback)
