@@ -16,6 +16,7 @@ from tests.support.virtual import LONG, anap, nap, run_threads
 from resilix import Bulkhead, TimeoutExceededError, timeout
 from resilix.runtime import RUNTIME
 from resilix.testing import virtual_time
+from resilix.testing.crowd import Crowd
 
 
 def test_eight_threads_keep_their_own_schedules() -> None:
@@ -248,3 +249,28 @@ def test_advance_wakes_threads_asyncio_and_trio_alike() -> None:
         assert time.now() == 50.0
         assert sorted(time.sleeps) == [1.0, 2.0, 2.0, 2.5, 3.0, 4.0, 5.0, 50.0]
     assert ends == {"mover": [12.5], "plain": [12.5, 13.5], "asyncio": [12.5, 14.5], "trio": [12.5, 14.5]}
+
+
+def test_a_thread_from_before_the_block_that_was_woken_and_stands_where_it_stood_has_moved() -> None:
+    """A worker that has just been given a job may still wait for the interpreter, at the place where it idled."""
+    rounds: list[int] = []
+    jobs = threading.Lock()
+    jobs.acquire()
+
+    def idle() -> None:
+        while len(rounds) < 2:
+            jobs.acquire()
+            rounds.append(1)
+
+    thread = threading.Thread(target=idle, daemon=True)
+    thread.start()
+    real_time.sleep(0.01)
+    crowd = Crowd()
+    assert crowd.restless([thread], for_sleep=True) == []
+    jobs.release()
+    while not rounds:
+        real_time.sleep(0.001)
+    real_time.sleep(0.01)
+    assert crowd.restless([thread], for_sleep=True) == [thread]
+    jobs.release()
+    thread.join(LONG)

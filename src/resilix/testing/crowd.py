@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from resilix.testing.deadlock import DeadlockError
-from resilix.testing.threads import SYSTEM_TELLS, Place, places_of, real_sleep, wants_processor
+from resilix.testing.threads import SYSTEM_TELLS, Place, doing, places_of, real_sleep, switches_of, wants_processor
 from resilix.workers import POOL
 
 if TYPE_CHECKING:
@@ -96,10 +96,10 @@ class Crowd:
     def __init__(self) -> None:
         me = threading.current_thread()
         before = [one for one in threading.enumerate() if one is not me and not POOL.rests(one)]
-        places = places_of(before)
         self.waits: dict[threading.Thread, ThreadWait] = {}
         self.endless: dict[EndlessWait, None] = {}
-        self._before = {one: places[one] for one in before}
+        # With what the system counts: one that was woken may stand at the same place, waiting for the interpreter.
+        self._before = doing(before)
         self._found: dict[threading.Thread, Place] = {}
 
     def members(self, conductor: threading.Thread | None) -> list[threading.Thread]:
@@ -121,7 +121,11 @@ class Crowd:
             real_sleep(NAP)
             resting = [one for one in resting if not wants_processor(one)]
             places = places_of(resting)
-            resting = [one for one in resting if places[one] in (self._before.get(one), found.get(one))]
+            resting = [
+                one
+                for one in resting
+                if places[one] == found.get(one) or self._before.get(one) == (places[one], switches_of(one))
+            ]
         return [one for one in threads if one not in resting]
 
     def found_still(self, threads: list[threading.Thread]) -> None:

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resilix.testing import inquiry
-from resilix.testing.threads import LOCK, SLEEP, Place, busy_with, frames_now, places_of, switches_of, wants_processor
+from resilix.testing.threads import LOCK, SLEEP, Doing, busy_with, doing, frames_now, wants_processor
 from resilix.testing.whereabouts import awaited, is_users, place, stack
 
 if TYPE_CHECKING:
@@ -61,7 +61,6 @@ class Standstill(NamedTuple):
     now: float
 
 
-Doing = tuple[Place, tuple[bytes, ...]]
 Fingerprint = tuple[int, dict[threading.Thread, Doing]]
 
 
@@ -78,7 +77,7 @@ class Deadlocks:
         self.every = min(0.005, after / LOOKS)
         self._conductor = conductor
         me = threading.current_thread()
-        self._before = _doing([one for one in threading.enumerate() if one is not me]) if after else {}
+        self._before = doing([one for one in threading.enumerate() if one is not me]) if after else {}
         self._seen: Fingerprint | None = None
         self._since = self._next = 0.0
         self._same = 0
@@ -106,7 +105,7 @@ class Deadlocks:
         current = frames_now()
         frames = {one: stack(current.get(one.ident or 0)) for one in [*still.asleep, *still.awake]}
         lines = [_thread_line(one, frames[one], "its turn") for one in still.asleep]
-        now = _doing(still.awake)
+        now = doing(still.awake)
         runs: dict[Run, bool] = {}
         helpers = 0
         for one in still.awake:
@@ -143,12 +142,7 @@ def _fingerprint(still: Standstill) -> Fingerprint | None:
     """The same of everybody; ``None`` if somebody is about to do something."""
     if any(wants_processor(one) for one in still.awake):
         return None
-    return still.epoch, _doing(still.awake)
-
-
-def _doing(threads: list[threading.Thread]) -> dict[threading.Thread, Doing]:
-    """What changes as soon as one of these does anything, as far as it can be seen."""
-    return {one: (where, switches_of(one)) for one, where in places_of(threads).items()}
+    return still.epoch, doing(still.awake)
 
 
 def _thread_line(thread: threading.Thread, frames: list[FrameType], otherwise: str) -> str:

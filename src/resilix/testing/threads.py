@@ -11,8 +11,8 @@ from types import FrameType
 from typing import Final, TypeAlias
 
 __all__ = [
-    "LOCK", "OTHER", "SLEEP", "SYSTEM_TELLS", "Place", "busy_with", "frames_now", "places_of", "real_sleep",
-    "switches_of", "wants_processor",
+    "LOCK", "OTHER", "SLEEP", "SYSTEM_TELLS", "Doing", "Place", "busy_with", "doing", "frames_now", "places_of",
+    "real_sleep", "switches_of", "wants_processor",
 ]  # fmt: skip
 # real_sleep: inside a block, time.sleep may be another.
 
@@ -32,6 +32,7 @@ _CALLS: dict[str, dict[bytes, str]] = {
 _LOCK_MODULES = ("threading", "queue", "concurrent.futures.thread", "concurrent.futures._base")
 
 Place: TypeAlias = tuple[int, int]
+Doing: TypeAlias = tuple[Place, tuple[bytes, ...]]
 
 
 def frames_now() -> dict[int, FrameType]:
@@ -73,6 +74,11 @@ def switches_of(thread: threading.Thread) -> tuple[bytes, ...]:
             return tuple(line for line in status if b"ctxt_switches" in line)
     except OSError:
         return ()
+
+
+def doing(threads: list[threading.Thread]) -> dict[threading.Thread, Doing]:
+    """What changes as soon as one of these does anything, as far as it can be seen."""
+    return {one: (where, switches_of(one)) for one, where in places_of(threads).items()}
 
 
 def busy_with(thread: threading.Thread) -> str:
