@@ -70,6 +70,9 @@ bench-peers:  ## resilix beside 13 peers, pinned, doing the same jobs (ARGS="--q
 	fi; \
 	$$venv/bin/python -m benchmarks.peers $(ARGS)
 
+bench-reality: $(VENV)/.dev  ## what the simulator says beside what happens over real sockets (10 s a run; ARGS="--runs 3")
+	$(BIN)/python -m benchmarks.reality $(ARGS)
+
 bench-machine: $(VENV)/.dev  ## the state machine by itself, over window sizes and numbers of breakers
 	$(BIN)/python -m benchmarks.machine $(ARGS)
 
@@ -82,4 +85,4 @@ types: $(VENV)/.dev  ## mypy --strict and basedpyright strict, the typing tests 
 	$(BIN)/basedpyright
 	$(BIN)/basedpyright -p tests/typing/pyrightconfig.json
 
-.PHONY: help demo test test-all coverage bench bench-http bench-machine bench-peers lint types
+.PHONY: help demo test test-all coverage bench bench-http bench-machine bench-peers bench-reality lint types

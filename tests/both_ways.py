@@ -1,9 +1,11 @@
 """Run the tests both ways at once: with woven functions, and with the plain shells alone (``RESILIX_WEAVE=0``).
 
 Two processes on two cores take about as long as one. What the woven one says is shown as it comes, what the plain one
-says afterwards. Tests that hold a real duration to tens of milliseconds (the marker ``real_time``) come after that, one
-way after the other, on a machine that does nothing else. At the end stands which way failed. Arguments are pytest's,
-for all. One way alone, with a debugger say, is ``python -m pytest``, with ``RESILIX_WEAVE=0`` for the plain one.
+says afterwards. What weaving cannot change (the marker ``either_way``) runs with the plain ones only: the woven ones
+have tests of their own in return. Tests that hold a real duration to tens of milliseconds (the marker ``real_time``)
+come after that, one way after the other, on a machine that does nothing else. At the end stands which way failed.
+Arguments are
+pytest's, for all. One way alone, with a debugger say, is ``python -m pytest``, with ``RESILIX_WEAVE=0`` for the plain.
 """
 
 from __future__ import annotations
@@ -22,6 +24,11 @@ NO_TESTS = 5
 """pytest's status when none was left to run: some tests set the switch themselves, and run with the woven ones only."""
 
 
+APART = "not real_time"
+CHOSEN = {"woven": f"{APART} and not either_way", "plain": APART}
+"""Which tests run both ways at once."""
+
+
 def start(way: str, arguments: Sequence[str], output: IO[bytes] | None) -> subprocess.Popen[bytes]:
     """Begin to run the tests one way, with caches of its own."""
     environment = {**os.environ, "RESILIX_WEAVE": WAYS[way], "HYPOTHESIS_STORAGE_DIRECTORY": f".hypothesis/{way}"}
@@ -29,12 +36,13 @@ def start(way: str, arguments: Sequence[str], output: IO[bytes] | None) -> subpr
     return subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT if output else None)
 
 
-def at_once(arguments: Sequence[str]) -> dict[str, int]:
+def at_once(arguments: Sequence[str], *, chosen: dict[str, str] | None = None) -> dict[str, int]:
     """Run tests both ways at once and show what both say; the status of each."""
     shown, hidden = WAYS
+    own = {way: ["-m", chosen[way], *arguments] if chosen else arguments for way in WAYS}
     with tempfile.TemporaryFile() as output:
         print(f"== {shown}", flush=True)
-        running = [start(shown, arguments, None), start(hidden, arguments, output)]
+        running = [start(shown, own[shown], None), start(hidden, own[hidden], output)]
         try:
             first, second = (one.wait() for one in running)
         finally:
@@ -65,7 +73,7 @@ def run(arguments: Sequence[str]) -> dict[str, int]:
     """Run all of them; the status of each way."""
     if "-m" in arguments:
         return at_once(arguments)  # a choice of the caller's own
-    ended = at_once(["-m", "not real_time", *arguments])
+    ended = at_once(arguments, chosen=CHOSEN)
     apart = one_by_one(["-m", "real_time", *arguments])
     return {
         way: ended[way] if apart[way] in (0, NO_TESTS) or ended[way] not in (0, NO_TESTS) else apart[way]

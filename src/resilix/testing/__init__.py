@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from resilix.testing import faults, steps
     from resilix.testing.event_kinds import event
     from resilix.testing.event_lines import Recorded
+    from resilix.testing.exploring import Explored, Schedule, explore
     from resilix.testing.fault_record import Seen
     from resilix.testing.fault_server import FaultServer
     from resilix.testing.fresh import fresh_state, reset_policies
@@ -44,12 +45,15 @@ __all__ = [
     "DeadlockError",
     "EventRecord",
     "EventRecording",
+    "Explored",
     "FaultServer",
     "Recorded",
+    "Schedule",
     "Seen",
     "VirtualTime",
     "Wait",
     "event",
+    "explore",
     "faults",
     "fresh_state",
     "record_events",
@@ -62,10 +66,13 @@ __all__ = [
 LATE = {
     "EventRecord": "resilix.testing.recorder",
     "EventRecording": "resilix.testing.recorder",
+    "Explored": "resilix.testing.exploring",
     "FaultServer": "resilix.testing.fault_server",
     "Recorded": "resilix.testing.event_lines",
+    "Schedule": "resilix.testing.exploring",
     "Seen": "resilix.testing.fault_record",
     "event": "resilix.testing.event_kinds",
+    "explore": "resilix.testing.exploring",
     "faults": "resilix.testing.faults",
     "fresh_state": "resilix.testing.fresh",
     "record_events": "resilix.testing.recorder",

@@ -65,6 +65,6 @@ def _settle(over: asyncio.Future[None]) -> None:
 
 def _refuse() -> Never:
     raise ConfigurationError(
-        "simulate(): a policy waited in sync code; in a simulation all calls are made in one event loop, so a policy "
-        "of your own must wait in its acall() with await"
+        "a policy waited in sync code; in a simulated event loop all calls are made in one thread, so call async "
+        "functions, and a policy of your own must wait in its acall() with await"
     )

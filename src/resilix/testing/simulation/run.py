@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, TypeAlias
 
-from resilix.clock import SYSTEM, seeded
 from resilix.core import options
 from resilix.core.era import CircuitState
 from resilix.core.options import Seconds
@@ -17,8 +16,8 @@ from resilix.errors import ConfigurationError, RejectedError
 from resilix.policies.base import Policy
 from resilix.policies.breaker import CircuitBreaker
 from resilix.policies.hazards import flatten
-from resilix.runtime import RUNTIME
-from resilix.testing.simulation.copies import Copier, apart
+from resilix.testing.simulation.charge import in_charge
+from resilix.testing.simulation.copies import Copier
 from resilix.testing.simulation.dependency import Dependency
 from resilix.testing.simulation.driver import SimulatedDriver
 from resilix.testing.simulation.findings import find, width_of
@@ -172,20 +171,7 @@ class _Run:
 
     def in_charge(self) -> ExitStack:
         """Put the clock and the waits of all policies in this simulation's hands, for a block."""
-        if RUNTIME.driver.virtual:
-            raise ConfigurationError(
-                "simulate(): virtual time, or another simulation, is running, and there is only one clock; "
-                "call it outside with virtual_time(): …"
-            )
-        stack = ExitStack()
-        stack.enter_context(seeded(self._seed))
-        stack.enter_context(apart())
-        stack.callback(setattr, SYSTEM, "now", SYSTEM.now)
-        stack.callback(setattr, RUNTIME, "driver", RUNTIME.driver)
-        stack.callback(self.loop.close)
-        SYSTEM.now = self.loop.time
-        RUNTIME.driver = SimulatedDriver(self.loop)
-        return stack
+        return in_charge(OWNER, self.loop, self._seed, SimulatedDriver(self.loop))
 
     def group(self, policies: Policies, process: int | None, *, per_shard: bool) -> _Group:
         """Make the policies of one process."""
