@@ -141,17 +141,31 @@ class RealDriver:
         return anyio.move_on_after(seconds)
 
 
+class Watcher(Protocol):
+    """Who wants to know of async waits that nothing but somebody else can end."""
+
+    def endless(self, wake: Callable[[], object]) -> AbstractContextManager[object, None]:
+        """The running task is about to begin such a wait, inside the block this is the head of.
+
+        Args:
+            wake: Ends the wait; from any thread. The block raises if it was called because nobody else would.
+        """
+        ...
+
+
 class Runtime:
     """Holds the driver in charge.
 
     Attributes:
         driver: The one that everything asks.
+        watcher: Who is told of async waits without a limit; ``None`` but for a test that looks for deadlocks.
     """
 
-    __slots__ = ("driver",)
+    __slots__ = ("driver", "watcher")
 
     def __init__(self) -> None:
         self.driver: Driver = RealDriver()
+        self.watcher: Watcher | None = None
 
 
 RUNTIME = Runtime()
@@ -200,12 +214,17 @@ def cancel_requested() -> bool:
 
 
 class ThreadParker:
-    """Parks the calling thread until another wakes it."""
+    """Parks the calling thread until another wakes it.
 
-    __slots__ = ("_flag",)
+    Attributes:
+        what: What it waits for, in words, for whoever looks why a program stands still.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_flag", "what")
+
+    def __init__(self, what: str = "") -> None:
         self._flag = Flag()
+        self.what = what
 
     def wake(self) -> None:
         """Let the parked thread go on."""
@@ -217,13 +236,14 @@ class ThreadParker:
 
 
 class LoopParker:
-    """Parks the calling asyncio task until a thread or task anywhere wakes it."""
+    """Parks the calling asyncio task until a thread or task anywhere wakes it; ``what`` as for a thread."""
 
-    __slots__ = ("_future", "_loop")
+    __slots__ = ("_future", "_loop", "what")
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "") -> None:
         import asyncio  # as above
 
+        self.what = what
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[bool] = self._loop.create_future()
 
@@ -238,7 +258,10 @@ class LoopParker:
     async def park(self, seconds: float | None) -> bool:
         """Wait to be woken; False when the time is over first."""
         if seconds is None:
-            return await self._future
+            if (watcher := RUNTIME.watcher) is None:
+                return await self._future
+            with watcher.endless(self.wake):
+                return await self._future
         timer = RUNTIME.driver.later(self._loop, seconds, lambda: self._settle(False))
         try:
             return await self._future
@@ -247,13 +270,14 @@ class LoopParker:
 
 
 class TrioParker:
-    """Parks the calling trio task until a thread or task anywhere wakes it."""
+    """Parks the calling trio task until a thread or task anywhere wakes it; ``what`` as for a thread."""
 
-    __slots__ = ("_event", "_token")
+    __slots__ = ("_event", "_token", "what")
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "") -> None:
         import trio  # we run under it, so it is there
 
+        self.what = what
         self._event: trio.Event = trio.Event()
         self._token: trio.lowlevel.TrioToken = trio.lowlevel.current_trio_token()
 
@@ -264,16 +288,20 @@ class TrioParker:
     async def park(self, seconds: float | None) -> bool:
         """Wait to be woken; False when the time is over first."""
         if seconds is None:
-            await self._event.wait()
+            if (watcher := RUNTIME.watcher) is None:
+                await self._event.wait()
+            else:
+                with watcher.endless(self.wake):
+                    await self._event.wait()
             return True
         with RUNTIME.driver.scope(seconds):
             await self._event.wait()
         return self._event.is_set()
 
 
-def async_parker() -> LoopParker | TrioParker:
+def async_parker(what: str = "") -> LoopParker | TrioParker:
     """Make a parker for the calling task."""
-    return TrioParker() if in_trio() else LoopParker()
+    return TrioParker(what) if in_trio() else LoopParker(what)
 
 
 class Expiry:

@@ -42,6 +42,8 @@ LATE_IMPORTS = {
     ("resilix.testing.driver", "anyio.lowlevel"): "tests without async do not pay for it",
     ("resilix.testing.driver", "asyncio"): "tests without async do not pay for it",
     ("resilix.testing.driver", "trio"): "optional dependency",
+    ("resilix.testing.inquiry", "asyncio"): "tests without async do not pay for it",
+    ("resilix.testing.inquiry", "trio"): "optional dependency",
     ("resilix.testing.loops", "trio"): "optional dependency",
     ("resilix.testing.loops", "trio.testing"): "optional dependency",
     ("resilix.top.command", "rich.live"): "optional dependency",

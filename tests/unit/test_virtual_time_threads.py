@@ -16,6 +16,7 @@ from tests.support.virtual import LONG, anap, nap, run_threads
 from resilix import Bulkhead, TimeoutExceededError, timeout
 from resilix.runtime import RUNTIME
 from resilix.testing import virtual_time
+from resilix.testing.crowd import Crowd
 
 
 def test_eight_threads_keep_their_own_schedules() -> None:
@@ -213,3 +214,63 @@ def test_a_trio_run_that_goes_on_after_the_block_is_as_before() -> None:
         assert trio.lowlevel.current_statistics().tasks_living == before
 
     trio.run(main)
+
+
+def test_advance_wakes_threads_asyncio_and_trio_alike() -> None:
+    """By hand, from a thread, while others wait everywhere: what is due by then ends, and the rest goes on exactly."""
+    ends: dict[str, list[float]] = {}
+    with virtual_time() as time:
+
+        def mover() -> None:
+            nap(2.5)
+            time.advance(10.0)
+            ends["mover"] = [time.now()]
+
+        def plain() -> None:
+            for seconds in (3.0, 1.0):
+                nap(seconds)
+                ends.setdefault("plain", []).append(time.now())
+
+        def looped(name: str, backend: str, first: float) -> None:
+            async def main() -> None:
+                for seconds in (first, 2.0):
+                    await anap(seconds)
+                    ends.setdefault(name, []).append(time.now())
+
+            anyio.run(main, backend=backend)
+
+        run_threads(
+            mover,
+            plain,
+            lambda: looped("asyncio", "asyncio", 4.0),
+            lambda: looped("trio", "trio", 5.0),
+            lambda: nap(50.0),
+        )
+        assert time.now() == 50.0
+        assert sorted(time.sleeps) == [1.0, 2.0, 2.0, 2.5, 3.0, 4.0, 5.0, 50.0]
+    assert ends == {"mover": [12.5], "plain": [12.5, 13.5], "asyncio": [12.5, 14.5], "trio": [12.5, 14.5]}
+
+
+def test_a_thread_from_before_the_block_that_was_woken_and_stands_where_it_stood_has_moved() -> None:
+    """A worker that has just been given a job may still wait for the interpreter, at the place where it idled."""
+    rounds: list[int] = []
+    jobs = threading.Lock()
+    jobs.acquire()
+
+    def idle() -> None:
+        while len(rounds) < 2:
+            jobs.acquire()
+            rounds.append(1)
+
+    thread = threading.Thread(target=idle, daemon=True)
+    thread.start()
+    real_time.sleep(0.01)
+    crowd = Crowd()
+    assert crowd.restless([thread], for_sleep=True) == []
+    jobs.release()
+    while not rounds:
+        real_time.sleep(0.001)
+    real_time.sleep(0.01)
+    assert crowd.restless([thread], for_sleep=True) == [thread]
+    jobs.release()
+    thread.join(LONG)

@@ -32,6 +32,7 @@ _NEEDED = (
     "_optional_thread_lock", "_requests",
 )  # fmt: skip
 _KEPT = "_resilix_guard"
+_AWAITED = "a place in front of a connection pool"
 _DOUBT = 1.0
 """Seconds for which a pool is looked at again at each entrance after an abnormal end; it is a matter of one or two
 turns of the event loop."""
@@ -144,7 +145,7 @@ class PoolGuard:
         try:
             if hold.take():
                 return
-            parker = ThreadParker()
+            parker = ThreadParker(_AWAITED)
             longest = self._line_up(hold, parker.wake, seconds)
             if not hold.needed:
                 parker.park(longest)
@@ -163,7 +164,7 @@ class PoolGuard:
         try:
             if hold.take():
                 return
-            parker = async_parker()
+            parker = async_parker(_AWAITED)
             longest = self._line_up(hold, parker.wake, seconds)
             if not hold.needed:
                 await parker.park(longest)

@@ -157,7 +157,7 @@ class BulkheadCalls(Guard):
 
     def _enter(self, hold: Hold, label: str) -> None:
         if not self._take(hold, label):
-            parker = ThreadParker()
+            parker = ThreadParker(self._awaited())
             started, longest = self._line_up(hold, parker.wake)
             if not hold.needed:
                 parker.park(longest)
@@ -167,13 +167,16 @@ class BulkheadCalls(Guard):
 
     async def _aenter(self, hold: Hold, label: str) -> None:
         if not self._take(hold, label):
-            parker = async_parker()
+            parker = async_parker(self._awaited())
             started, longest = self._line_up(hold, parker.wake)
             if not hold.needed:
                 await parker.park(longest)
                 self._end_of_wait(hold, started, longest, label)
         if HUB.listeners:
             HUB.emit(events.CallAdmitted(policy=self.kind, name=self._name))
+
+    def _awaited(self) -> str:
+        return f'a place in bulkhead "{self._name}"'
 
     def _begin(self, label: str) -> Hold | PermitQueue:
         """Take a place for a call that goes on when the function has returned; give the proof to _end."""

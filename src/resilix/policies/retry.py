@@ -129,7 +129,7 @@ class Retry(Guard):
                 return None
             call = RetryCall(plan, target, args, kwargs, started)
             wait = call.failed(error)
-            return None if wait is None else partial(_again, fn, call, wait, args, kwargs)
+            return None if wait is None else partial(again, fn, call, wait, args, kwargs)
 
         return begin
 
@@ -142,7 +142,7 @@ class Retry(Guard):
                 return None
             call = RetryCall(plan, target, args, kwargs, started)
             wait = call.failed(error, cancelled=cancel_requested())
-            return None if wait is None else partial(_again_async, fn, call, wait, args, kwargs)
+            return None if wait is None else partial(again_async, fn, call, wait, args, kwargs)
 
         return begin
 
@@ -172,7 +172,7 @@ class Retry(Guard):
                 if wait is None:
                     return result
                 call.drop(result)
-                further = partial(_again, fn, call, wait, args, kwargs)
+                further = partial(again, fn, call, wait, args, kwargs)
             return further()
 
         return retried
@@ -201,13 +201,13 @@ class Retry(Guard):
                 if wait is None:
                     return result
                 await call.adrop(result)
-                further = partial(_again_async, fn, call, wait, args, kwargs)
+                further = partial(again_async, fn, call, wait, args, kwargs)
             return await further()
 
         return retried
 
 
-def _again(fn: AnyCallable, call: RetryCall, wait: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def again(fn: AnyCallable, call: RetryCall, wait: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Make the attempts after the first."""
     while True:
         RUNTIME.driver.sleep(wait)
@@ -229,7 +229,7 @@ def _again(fn: AnyCallable, call: RetryCall, wait: float, args: tuple[Any, ...],
         wait = following
 
 
-async def _again_async(
+async def again_async(
     fn: AnyCallable, call: RetryCall, wait: float, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Make the attempts after the first, async."""
@@ -271,7 +271,7 @@ async def _resume(
         wait = call.returned(result, cancelled=cancel_requested())
         if wait is None:
             return result
-    return await _again_async(attempt, call, wait, args, kwargs)
+    return await again_async(attempt, call, wait, args, kwargs)
 
 
 @checked("retry", "retry(on=ConnectionError)", method=False)

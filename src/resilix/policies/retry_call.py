@@ -24,9 +24,13 @@ NOTE: Final = "resilix: "
 
 
 class RetryCall:
-    """One call that did not end with its first attempt: asks the core and tells the listeners."""
+    """One call that did not end with its first attempt: asks the core and tells the listeners.
 
-    __slots__ = ("_args", "_attempts", "_label", "_last", "_outcomes", "_plan")
+    Attributes:
+        label: The name of its pipeline or function.
+    """
+
+    __slots__ = ("_args", "_attempts", "_last", "_outcomes", "_plan", "label")
 
     def __init__(
         self,
@@ -43,7 +47,7 @@ class RetryCall:
         def hook_error(hook: str, broken: Exception) -> None:
             HUB.hook_failed(KIND, label, hook, broken)
 
-        self._label = label
+        self.label = label
         self._plan = plan
         self._args = args
         self._outcomes = None if target is None else target.outcomes
@@ -112,7 +116,7 @@ class RetryCall:
             deadline = DEADLINE.moment()
             decision = Decision(None, "cancelled") if cancelled else attempts.decide(now, deadline)
             if decision.wait is not None:
-                TALLY.add("retries", self._label, "result" if outcome.error is None else "error")
+                TALLY.add("retries", self.label, "result" if outcome.error is None else "error")
                 if deadline < float("inf"):
                     self._last = outcome
                 if HUB.listeners:
@@ -125,16 +129,16 @@ class RetryCall:
         return None
 
     def _given_up(self, outcome: Outcome, made: int, reason: str) -> None:
-        TALLY.add("exhausted", self._label, reason)
+        TALLY.add("exhausted", self.label, reason)
         if outcome.error is not None and made > 1:
-            _add_note(outcome.error, f"{NOTE}{self._label} gave up after {made} attempts ({reason})")
+            _add_note(outcome.error, f"{NOTE}{self.label} gave up after {made} attempts ({reason})")
         if HUB.listeners:
             HUB.emit(events.GivenUp(attempts=made, reason=reason, **self._facts(outcome)))
 
     def _facts(self, outcome: Outcome) -> dict[str, Any]:
         error = outcome.error
         kind = "result" if error is None else type(error).__name__
-        facts: dict[str, Any] = {"policy": KIND, "name": self._label, "error": error, "error_type": kind}
+        facts: dict[str, Any] = {"policy": KIND, "name": self.label, "error": error, "error_type": kind}
         if self._outcomes is not None:
             facts["attributes"] = self._outcomes.attributes(self._args, outcome.result)
         return facts

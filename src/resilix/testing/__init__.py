@@ -26,7 +26,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from resilix.testing.deadlock import DeadlockError
 from resilix.testing.virtual import VirtualTime, virtual_time
+from resilix.testing.waits import Wait
 
 if TYPE_CHECKING:
     from resilix.testing import faults, steps
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from resilix.testing.simulation import simulate
 
 __all__ = [
+    "DeadlockError",
     "EventRecord",
     "EventRecording",
     "Explored",
@@ -48,6 +51,7 @@ __all__ = [
     "Schedule",
     "Seen",
     "VirtualTime",
+    "Wait",
     "event",
     "explore",
     "faults",

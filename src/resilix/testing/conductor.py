@@ -8,13 +8,15 @@ few real milliseconds. Nothing here waits for more than a second without moving 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from resilix.testing.crowd import Crowd, ThreadWait, Watch
+from resilix.testing.crowd import Crowd, EndlessWait, ThreadWait, Watch
+from resilix.testing.deadlock import DeadlockError, Deadlocks, Standstill
+from resilix.testing.looker import Looker
 from resilix.testing.loops import AsyncioParty, Party, State, TrioParty
 from resilix.testing.timeline import Entry, Kind, Timeline
+from resilix.testing.waits import EXPIRED, Wait, Waits
 from resilix.workers import POOL
 
 if TYPE_CHECKING:
@@ -22,8 +24,7 @@ if TYPE_CHECKING:
 
     from resilix.runtime import Flag
 
-LOOK_EVERY = 0.001
-GRACE = {Kind.SLEEP: 0.005, Kind.LIMIT: 0.05, Kind.WORKER: 0.05}
+GRACE = {Kind.SLEEP: 0.005, Kind.LIMIT: 0.05, Kind.FOREIGN: 0.05, Kind.WORKER: 0.05}
 """Real seconds for which silent threads must stand still before the clock moves on without them."""
 
 MOVING = 0.25
@@ -38,42 +39,42 @@ class Conductor:
 
     Attributes:
         timeline: The time and what is due.
-        sleeps: The waits between attempts, in the order in which they began.
+        waits: The book of what was waited for.
         epoch: Counts the waits that began or ended.
+        lock: Held while any of this changes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, deadlock_after: float) -> None:
         self.timeline = Timeline()
-        self.sleeps: list[float] = []
+        self.waits = Waits()
         # Reentrant: a coroutine collected in the middle of anything cancels its wait.
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._crowd = Crowd()
         self._parties: dict[object, Party] = {}
         self.epoch = 0
         self._closed = False
-        self._thread: threading.Thread | None = None
-        self._poke = threading.Event()
+        self._looker = Looker(self, Deadlocks(self, deadlock_after))
 
     # -- waiting -------------------------------------------------------------------------------------------
 
     def wait_thread(
-        self, flag: Flag, seconds: float | None, kind: Kind, wake: Callable[[], object], *, listed: bool = True
+        self, flag: Flag, seconds: float | None, kind: Kind, wake: Callable[[], object], what: str, who: str
     ) -> ThreadWait:
         """The calling thread is about to wait; to be followed by :meth:`end_thread` in any case."""
         thread = threading.current_thread()
-        with self._lock:
+        with self.lock:
             self.epoch += 1
-            entry = None if seconds is None else self.timeline.add(seconds, kind, None, wake)
+            entry = None if seconds is None else self._begin(what, who, seconds, kind, None, wake)
             wait = self._crowd.waits[thread] = ThreadWait(entry, flag)
-            if kind is Kind.SLEEP and seconds is not None and listed:
-                self.sleeps.append(seconds)
+            if entry is None:
+                self._looker.look_for_deadlocks()
         self.settle()
         return wait
 
     def end_thread(self, wait: ThreadWait) -> None:
         """The calling thread goes on."""
         thread = threading.current_thread()
-        with self._lock:
+        with self.lock:
             self.epoch += 1
             if self._crowd.waits.get(thread) is wait:
                 del self._crowd.waits[thread]
@@ -81,21 +82,50 @@ class Conductor:
                 self.timeline.cancel(wait.entry)
 
     def wait_loop(
-        self, party: Party, seconds: float, kind: Kind, wake: Callable[[], object], *, listed: bool = True
+        self, party: Party, seconds: float, kind: Kind, wake: Callable[[], object], what: str, who: str
     ) -> Entry:
         """Something in the running loop begins to wait; to be followed by :meth:`end_loop` if it ends otherwise."""
-        with self._lock:
+        with self.lock:
             self.epoch += 1
-            entry = self.timeline.add(seconds, kind, party, wake)
-            if kind is Kind.SLEEP and listed:
-                self.sleeps.append(seconds)
+            entry = self._begin(what, who, seconds, kind, party, wake)
         party.stir()
         return entry
+
+    def pass_by(self, what: str, who: str) -> None:
+        """Write down a wait of no length."""
+        with self.lock:
+            self.waits.add(Wait(self.timeline.now, 0.0, what, who))
+
+    def wait_endlessly(self, party: Party, wake: Callable[[], object]) -> EndlessWait:
+        """A task of the running loop begins to wait for somebody; to be followed by :meth:`end_endless`."""
+        with self.lock:
+            self.epoch += 1
+            wait = EndlessWait(party, wake)
+            self._crowd.endless[wait] = None
+            self._looker.look_for_deadlocks()
+        party.stir()
+        return wait
+
+    def end_endless(self, wait: EndlessWait) -> None:
+        """Such a wait has ended, or nobody wants it any more."""
+        with self.lock:
+            self._crowd.endless.pop(wait, None)
+            self.epoch += 1
+            if wait.party.running and not self._closed:
+                wait.party.ask()
+
+    def _begin(
+        self, what: str, who: str, seconds: float, kind: Kind, party: Party | None, wake: Callable[[], object]
+    ) -> Entry:
+        note = Wait(self.timeline.now, seconds, what, who)
+        if kind is Kind.SLEEP:
+            self.waits.add(note)
+        return self.timeline.add(note, kind, party, wake)
 
     def end_loop(self, entry: Entry) -> None:
         """A wait in a loop has ended, or nobody wants it any more."""
         party = entry.party
-        with self._lock:
+        with self.lock:
             if not self.timeline.cancel(entry) or party is None:
                 return
             self.epoch += 1
@@ -110,7 +140,7 @@ class Conductor:
             key: object = trio.lowlevel.current_trio_token()
         else:
             key = loop
-        with self._lock:
+        with self.lock:
             party = self._parties.get(key)
             if party is None:
                 party = TrioParty(self) if loop is None else AsyncioParty(self, loop)
@@ -128,7 +158,7 @@ class Conductor:
 
     def report(self, party: Party, state: State) -> None:
         """A loop has come to rest; called in it."""
-        with self._lock:
+        with self.lock:
             if party.owed:
                 return
             party.state = state
@@ -137,7 +167,7 @@ class Conductor:
 
     def reached(self, party: Party) -> None:
         """What was sent to a loop from outside has arrived; called in it."""
-        with self._lock:
+        with self.lock:
             party.owed -= 1
 
     def settle(self) -> None:
@@ -146,7 +176,7 @@ class Conductor:
         if self._closed:
             self._let_go()  # of a straggler that had the old driver in its hands
             return
-        with self._lock:
+        with self.lock:
             entries = self.timeline.next()
             expected, silent = self._not_waiting(entries)
             fired: list[Entry] = []
@@ -156,12 +186,12 @@ class Conductor:
             others = [one for one in expected if one is not me] + silent
             woken = [one for one in fired if one.party is None or one.party.thread is not me]
             if self.timeline.size and (others or woken):
-                self._have_a_look()
+                self._looker.look()
         _deliver(fired)
 
     def advance(self, seconds: float) -> None:
         """Move the clock by hand."""
-        with self._lock:
+        with self.lock:
             self.epoch += 1
             target = self.timeline.now + seconds
             fired = self._fire(self.timeline.due(target))
@@ -171,21 +201,19 @@ class Conductor:
 
     def close(self) -> None:
         """Let go of everybody who still waits, in order, and stop."""
-        with self._lock:
-            self._closed = True
+        with self.lock:
+            self._closed = self._looker.stopped = True
             parties = list(self._parties.values())
             self._parties.clear()
         self._let_go()
         for party in parties:
             party.close()
-        self._poke.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._looker.join()
 
     def _let_go(self) -> None:
-        with self._lock:
+        with self.lock:
             now = self.timeline.now
-            fired = self._fire(self.timeline.due(float("inf")))
+            fired = self._fire([one for one in self.timeline.due(float("inf")) if one.kind is not Kind.FOREIGN])
             self.timeline.now = now  # the clock stays where the block ended
         _deliver(fired)
 
@@ -193,6 +221,9 @@ class Conductor:
         fired = self.timeline.fire(entries)
         if fired:
             self.epoch += 1
+        for one in fired:
+            if one.note.kind == EXPIRED and not self._closed:
+                self.waits.add(one.note)
         for party in {one.party for one in fired if one.party is not None}:
             party.state = State.BUSY
             party.owed += 1
@@ -214,7 +245,7 @@ class Conductor:
         loops = {one.thread: one for one in self._parties.values() if one.running}
         expected: list[threading.Thread] = []
         silent: list[threading.Thread] = []
-        for thread in self._crowd.members(self._thread):
+        for thread in self._crowd.members(self._looker.thread):
             wait, party = self._crowd.waits.get(thread), loops.get(thread)
             if wait is not None:
                 if wait.over:
@@ -240,32 +271,13 @@ class Conductor:
             )
         )
 
-    # -- looking -------------------------------------------------------------------------------------------
+    # -- what the looker asks ------------------------------------------------------------------------------
 
-    def _have_a_look(self) -> None:
-        if self._closed:
-            return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._look_on, name="resilix-virtual-time", daemon=True)
-            self._thread.start()
-        self._poke.set()
-
-    def _look_on(self) -> None:
-        while True:
-            self._poke.wait()
-            watch, epoch = Watch(), -1
-            while True:
-                with self._lock:
-                    if self._closed:
-                        return
-                    if not self.timeline.size:
-                        self._poke.clear()
-                        break
-                    if epoch != self.epoch:
-                        watch, epoch = Watch(), self.epoch
-                    fired = self._fire(self._overdue(watch))
-                _deliver(fired)
-                time.sleep(LOOK_EVERY)
+    def move_on(self, watch: Watch, epoch: int) -> None:
+        """Move the clock if those who do not wait need not be waited for, and nothing has begun or ended meanwhile."""
+        with self.lock:
+            fired = self._fire(self._overdue(watch)) if epoch == self.epoch else []
+        _deliver(fired)
 
     def _overdue(self, watch: Watch) -> list[Entry]:
         """What is due next, if those who do not wait need not be waited for any longer."""
@@ -285,6 +297,34 @@ class Conductor:
             return []
         self._crowd.found_still(silent)
         return entries
+
+    @property
+    def depends_on_others(self) -> bool:
+        """Whether anybody waits for somebody else without a limit."""
+        return bool(self._crowd.endless_waits())
+
+    def standstill(self) -> Standstill | None:
+        """How things stand if nobody's wait will end by the clock and somebody waits for another; else ``None``."""
+        with self.lock:
+            waiting = self._crowd.endless_waits()
+            if self._closed or self.timeline.size or not waiting or any(one.over for one in waiting):
+                return None
+            members = self._crowd.members(self._looker.thread)
+            asleep = [one for one in members if one in self._crowd.waits]
+            awake = [one for one in members if one not in self._crowd.waits]
+            runs = {key: one for key, one in self._parties.items() if one.running and one.thread not in asleep}
+            return Standstill(self.epoch, waiting, asleep, awake, runs, self.timeline.now)
+
+    def fail(self, seen: Standstill, message: str) -> None:
+        """Raise in everybody who waits for another, if all is still as it was."""
+        with self.lock:
+            if self._closed or self.epoch != seen.epoch or any(one.over for one in seen.waiting):
+                return
+            self.epoch += 1
+            for one in seen.waiting:
+                one.error = DeadlockError(message)  # in all before the first can raise and give its place to the next
+        for one in seen.waiting:
+            one.wake()
 
 
 def _deliver(entries: list[Entry]) -> None:

@@ -7,16 +7,20 @@ stands still for a while in the same place and is not waiting for a processor is
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 import time
-from typing import TYPE_CHECKING, TypeAlias
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
+from resilix.testing.deadlock import DeadlockError
+from resilix.testing.threads import SYSTEM_TELLS, Place, doing, places_of, real_sleep, switches_of, wants_processor
 from resilix.workers import POOL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from resilix.runtime import Flag
+    from resilix.testing.loops import Party
     from resilix.testing.timeline import Entry
 
 ENOUGH_LOOKS = 5
@@ -26,25 +30,56 @@ ENOUGH_LOOKS = 5
 NAP = 0.0001
 NAPS = 2
 
-SYSTEM_TELLS = os.path.exists("/proc/self/task")
-"""Whether the system says which threads want a processor (Linux)."""
-
-Place: TypeAlias = tuple[int, int]
-
 
 class ThreadWait:
-    """A thread that waits for virtual time, for a flag, or for whichever comes first."""
+    """A thread that waits for virtual time, for a flag, or for whichever comes first.
 
-    __slots__ = ("entry", "flag")
+    Attributes:
+        entry: The moment it waits for, if any.
+        flag: What it waits for.
+        error: It waits in vain, and will raise this.
+    """
+
+    __slots__ = ("entry", "error", "flag")
 
     def __init__(self, entry: Entry | None, flag: Flag) -> None:
         self.entry = entry
         self.flag = flag
+        self.error: DeadlockError | None = None
 
     @property
     def over(self) -> bool:
         """It has been woken, and goes on as soon as it gets a processor."""
-        return self.flag.is_set or (self.entry is not None and self.entry.fired)
+        return self.error is not None or self.flag.is_set or (self.entry is not None and self.entry.fired)
+
+    def wake(self) -> None:
+        """Have it look at its error: it does so again and again."""
+
+
+class EndlessWait:
+    """A task that waits for somebody, without a limit.
+
+    Attributes:
+        party: Its event loop.
+        error: As for a thread.
+    """
+
+    __slots__ = ("_wake", "error", "party")
+
+    def __init__(self, party: Party, wake: Callable[[], object]) -> None:
+        self.party = party
+        self.error: DeadlockError | None = None
+        self._wake = wake
+
+    @property
+    def over(self) -> bool:
+        """It is about to raise. Whether somebody has woken it can only be seen once it goes on."""
+        return self.error is not None
+
+    def wake(self) -> None:
+        """Have it look at its error."""
+        with suppress(RuntimeError):  # its loop has ended, and nobody waits
+            self._wake()
 
 
 class Crowd:
@@ -55,19 +90,25 @@ class Crowd:
 
     Attributes:
         waits: What each waiting thread waits for.
+        endless: The tasks that wait for somebody without a limit, in the order in which they began.
     """
 
     def __init__(self) -> None:
         me = threading.current_thread()
         before = [one for one in threading.enumerate() if one is not me and not POOL.rests(one)]
-        places = _places(before)
         self.waits: dict[threading.Thread, ThreadWait] = {}
-        self._before = {one: places[one] for one in before}
+        self.endless: dict[EndlessWait, None] = {}
+        # With what the system counts: one that was woken may stand at the same place, waiting for the interpreter.
+        self._before = doing(before)
         self._found: dict[threading.Thread, Place] = {}
 
     def members(self, conductor: threading.Thread | None) -> list[threading.Thread]:
         """The threads that are alive, but for the workers without a job."""
         return [one for one in threading.enumerate() if one is not conductor and not POOL.rests(one)]
+
+    def endless_waits(self) -> list[ThreadWait | EndlessWait]:
+        """Those that nothing but somebody else can end."""
+        return [*(one for one in self.waits.values() if one.entry is None), *self.endless]
 
     def restless(self, threads: list[threading.Thread], *, for_sleep: bool) -> list[threading.Thread]:
         """Those that are not known to be blocked where they are."""
@@ -77,15 +118,19 @@ class Crowd:
         resting = threads
         for _ in range(NAPS):
             # Whoever has just been woken now gets the interpreter and moves, or is seen to want a processor.
-            time.sleep(NAP)
-            resting = [one for one in resting if not _wants_processor(one)]
-            places = _places(resting)
-            resting = [one for one in resting if places[one] in (self._before.get(one), found.get(one))]
+            real_sleep(NAP)
+            resting = [one for one in resting if not wants_processor(one)]
+            places = places_of(resting)
+            resting = [
+                one
+                for one in resting
+                if places[one] == found.get(one) or self._before.get(one) == (places[one], switches_of(one))
+            ]
         return [one for one in threads if one not in resting]
 
     def found_still(self, threads: list[threading.Thread]) -> None:
         """Remember where these are blocked."""
-        self._found.update(_places(threads))
+        self._found.update(places_of(threads))
 
 
 class Watch:
@@ -99,8 +144,8 @@ class Watch:
     def look(self, threads: list[threading.Thread]) -> None:
         """Compare with the look before."""
         self._looks += 1
-        hurried = any(_wants_processor(one) for one in threads)
-        places = _places(threads)
+        hurried = any(wants_processor(one) for one in threads)
+        places = places_of(threads)
         if places == self._places and not hurried:
             self._same += 1
         else:
@@ -115,25 +160,3 @@ class Watch:
     def stood_still(self, seconds: float) -> bool:
         """Whether none of the threads has moved for so many real seconds."""
         return self._same >= ENOUGH_LOOKS and time.monotonic() - self._still_since >= seconds
-
-
-def _places(threads: list[threading.Thread]) -> dict[threading.Thread, Place]:
-    """Where each thread is in its code, as plain numbers: a frame kept here would keep what its call holds."""
-    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # documented, in spite of its name
-    places: dict[threading.Thread, Place] = {}
-    for one in threads:
-        frame = frames.get(one.ident or 0)
-        places[one] = (0, 0) if frame is None else (id(frame), frame.f_lasti)
-    return places
-
-
-def _wants_processor(thread: threading.Thread) -> bool:
-    """Whether the system says a thread could run, where it says so: on a busy machine it may have to wait."""
-    if not SYSTEM_TELLS:
-        return False
-    try:
-        with open(f"/proc/self/task/{thread.native_id}/stat", "rb") as stat:
-            # The state follows the name, which stands in parentheses and may hold anything.
-            return stat.read().rpartition(b")")[2].split()[0] == b"R"
-    except (OSError, IndexError):
-        return False

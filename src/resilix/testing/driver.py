@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from resilix.runtime import Flag, in_trio
 from resilix.testing.timeline import Entry, Kind
+from resilix.testing.waits import EXPIRED, RETRY, SPENT
+from resilix.testing.whereabouts import caller
 
 if TYPE_CHECKING:
     import asyncio
@@ -17,9 +19,14 @@ if TYPE_CHECKING:
 
     from resilix.runtime import Scope, Timer
     from resilix.testing.conductor import Conductor
+    from resilix.testing.crowd import EndlessWait
+    from resilix.testing.loops import Party
 
 LOOK_EVERY = 0.002
 """Real seconds after which a thread that waits for another looks whether its virtual limit has passed."""
+
+LOOK_FOR_DEADLOCK_EVERY = 0.02
+"""The same without a virtual limit: whether it waits in vain."""
 
 
 class VirtualDriver:
@@ -32,19 +39,26 @@ class VirtualDriver:
 
     def sleep(self, seconds: float) -> None:
         """Block the calling thread until the clock is there."""
-        if seconds <= 0:
-            self._conductor.sleeps.append(0.0)
-            return
-        self._sleep(seconds, listed=True)
+        label, function = caller()
+        self.sleep_as(RETRY, label or function, seconds)
 
     def spend(self, seconds: float) -> None:
-        """Block the calling thread until the clock is there; not listed."""
+        """Block the calling thread as an attempt that takes so long."""
         if seconds > 0:
-            self._sleep(seconds, listed=False)
+            self.sleep_as(SPENT, caller()[1], seconds)
 
-    def _sleep(self, seconds: float, *, listed: bool) -> None:
+    async def aspend(self, seconds: float) -> None:
+        """Suspend the calling task, likewise."""
+        if seconds > 0:
+            await self.asleep_as(SPENT, caller()[1], seconds)
+
+    def sleep_as(self, what: str, who: str, seconds: float) -> None:
+        """The same, with what the book shall say."""
+        if seconds <= 0:
+            self._conductor.pass_by(what, who)
+            return
         flag = Flag()
-        wait = self._conductor.wait_thread(flag, seconds, Kind.SLEEP, flag.set, listed=listed)
+        wait = self._conductor.wait_thread(flag, seconds, Kind.SLEEP, flag.set, what, who)
         try:
             flag.wait(None)
         finally:
@@ -55,10 +69,14 @@ class VirtualDriver:
         if seconds is not None and seconds <= 0:
             return flag.wait(0)
         kind = Kind.WORKER if on_worker else Kind.LIMIT
-        wait = self._conductor.wait_thread(flag, seconds, kind, _nothing)
+        wait = self._conductor.wait_thread(flag, seconds, kind, _nothing, EXPIRED, caller()[1])
         try:
             if wait.entry is None:
-                return flag.wait(None)
+                while wait.error is None and not flag.wait(LOOK_FOR_DEADLOCK_EVERY):
+                    pass
+                if wait.error is not None:
+                    raise wait.error
+                return True
             while not wait.entry.fired:
                 if flag.wait(LOOK_EVERY):
                     return True
@@ -68,26 +86,22 @@ class VirtualDriver:
 
     async def asleep(self, seconds: float) -> None:
         """Suspend the calling task until the clock is there."""
+        label, function = caller()
+        await self.asleep_as(RETRY, label or function, seconds)
+
+    async def asleep_as(self, what: str, who: str, seconds: float) -> None:
+        """The same, with what the book shall say."""
         if seconds <= 0:
             import anyio.lowlevel  # as in the real driver
 
-            self._conductor.sleeps.append(0.0)
+            self._conductor.pass_by(what, who)
             await anyio.lowlevel.checkpoint()
+        elif in_trio():
+            await self._asleep_in_trio(what, who, seconds)
         else:
-            await self._asleep(seconds, listed=True)
+            await self._asleep_in_asyncio(what, who, seconds)
 
-    async def aspend(self, seconds: float) -> None:
-        """Suspend the calling task until the clock is there; not listed."""
-        if seconds > 0:
-            await self._asleep(seconds, listed=False)
-
-    async def _asleep(self, seconds: float, *, listed: bool) -> None:
-        if in_trio():
-            await self._asleep_in_trio(seconds, listed)
-        else:
-            await self._asleep_in_asyncio(seconds, listed)
-
-    async def _asleep_in_asyncio(self, seconds: float, listed: bool) -> None:
+    async def _asleep_in_asyncio(self, what: str, who: str, seconds: float) -> None:
         import asyncio
 
         loop = asyncio.get_running_loop()
@@ -97,26 +111,45 @@ class VirtualDriver:
             if not over.done():
                 over.set_result(None)
 
-        entry = self._conductor.wait_loop(self._conductor.party(loop), seconds, Kind.SLEEP, wake, listed=listed)
+        entry = self._conductor.wait_loop(self._conductor.party(loop), seconds, Kind.SLEEP, wake, what, who)
         try:
             await over
         finally:
             self._conductor.end_loop(entry)
 
-    async def _asleep_in_trio(self, seconds: float, listed: bool) -> None:
+    async def _asleep_in_trio(self, what: str, who: str, seconds: float) -> None:
         import trio
 
         over = trio.Event()
-        entry = self._conductor.wait_loop(self._conductor.party(None), seconds, Kind.SLEEP, over.set, listed=listed)
+        entry = self._conductor.wait_loop(self._conductor.party(None), seconds, Kind.SLEEP, over.set, what, who)
         try:
             await over.wait()
         finally:
             self._conductor.end_loop(entry)
 
+    def limit(self, seconds: float, expire: Callable[[], object]) -> Timer:
+        """Have a callback run in the running loop when the clock gets there, without sending it there."""
+        conductor = self._conductor
+        entry = conductor.wait_loop(self._party(), seconds, Kind.FOREIGN, expire, EXPIRED, caller()[1])
+        return _Timer(conductor, entry)
+
+    def _party(self) -> Party:
+        if in_trio():
+            return self._conductor.party(None)
+        import asyncio
+
+        return self._conductor.party(asyncio.get_running_loop())
+
+    def endless(self, wake: Callable[[], object]) -> AbstractContextManager[object, None]:
+        """The running task is about to wait for somebody."""
+        return _Endless(self._conductor, self._party(), wake)
+
     def later(self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], object]) -> Timer:
         """Have a callback run in an asyncio loop when the clock is there."""
         conductor = self._conductor
-        return _Timer(conductor, conductor.wait_loop(conductor.party(loop), max(0.0, seconds), Kind.LIMIT, callback))
+        seconds, who = max(0.0, seconds), caller()[1]
+        entry = conductor.wait_loop(conductor.party(loop), seconds, Kind.LIMIT, callback, EXPIRED, who)
+        return _Timer(conductor, entry)
 
     def scope(self, seconds: float) -> AbstractContextManager[Scope, bool]:
         """Make a trio cancel scope that ends its block when the clock is there."""
@@ -140,6 +173,29 @@ class _Timer:
         self._conductor.end_loop(self._entry)
 
 
+class _Endless:
+    """The wait of a task for somebody else."""
+
+    __slots__ = ("_conductor", "_party", "_wait", "_wake")
+
+    def __init__(self, conductor: Conductor, party: Party, wake: Callable[[], object]) -> None:
+        self._conductor = conductor
+        self._party = party
+        self._wake = wake
+        self._wait: EndlessWait | None = None
+
+    def __enter__(self) -> None:
+        self._wait = self._conductor.wait_endlessly(self._party, self._wake)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._wait is not None:
+            self._conductor.end_endless(self._wait)
+            if error is None and self._wait.error is not None:
+                raise self._wait.error
+
+
 class _TimedScope:
     """A trio cancel scope with a virtual moment as its deadline."""
 
@@ -155,7 +211,9 @@ class _TimedScope:
 
     def __enter__(self) -> trio.CancelScope:
         conductor = self._conductor
-        self._entry = conductor.wait_loop(conductor.party(None), self._seconds, Kind.LIMIT, self._scope.cancel)
+        self._entry = conductor.wait_loop(
+            conductor.party(None), self._seconds, Kind.LIMIT, self._scope.cancel, EXPIRED, caller()[1]
+        )
         return self._scope.__enter__()
 
     def __exit__(

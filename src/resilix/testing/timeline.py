@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from resilix.testing.loops import Party
+    from resilix.testing.waits import Wait
 
 
 class Kind(IntEnum):
@@ -21,7 +22,9 @@ class Kind(IntEnum):
     """A wait between attempts: nothing else can end it, so the clock may jump to its end."""
     LIMIT = 1
     """An upper bound for something that may happen for real meanwhile."""
-    WORKER = 2
+    FOREIGN = 2
+    """An upper bound that is no policy's and real as well: expires when the clock gets there, but does not send it."""
+    WORKER = 3
     """An upper bound for a user's function in a worker thread."""
 
 
@@ -34,12 +37,14 @@ class Entry:
         party: The event loop it belongs to; ``None`` for a thread's.
         fired: Its time has come.
         cancelled: Nobody waits any more.
+        note: What the book says of it.
     """
 
-    __slots__ = ("_wake", "cancelled", "due", "fired", "kind", "party", "rank")
+    __slots__ = ("_wake", "cancelled", "due", "fired", "kind", "note", "party", "rank")
 
-    def __init__(self, due: float, kind: Kind, party: Party | None, wake: Callable[[], object], number: int) -> None:
-        self.due = due
+    def __init__(self, note: Wait, kind: Kind, party: Party | None, wake: Callable[[], object], number: int) -> None:
+        self.note = note
+        self.due = due = note.moment + note.seconds
         self.kind = kind
         self.party = party
         self.fired = False
@@ -67,21 +72,22 @@ class Timeline:
 
     Attributes:
         now: Seconds since the block began.
-        size: How many waits are going on.
-        limits: How many of them are no sleeps.
+        size: How many waits are going on that the clock may jump to the end of.
+        limits: How many are going on that are no sleeps.
     """
 
     def __init__(self) -> None:
         self.now = 0.0
         self.size = 0
         self.limits = 0
+        self._foreign = 0
         self._heap: list[Entry] = []
         self._made = 0
 
-    def add(self, seconds: float, kind: Kind, party: Party | None, wake: Callable[[], object]) -> Entry:
+    def add(self, note: Wait, kind: Kind, party: Party | None, wake: Callable[[], object]) -> Entry:
         """Begin a wait."""
         self._made += 1
-        entry = Entry(self.now + seconds, kind, party, wake, self._made)
+        entry = Entry(note, kind, party, wake, self._made)
         heapq.heappush(self._heap, entry)
         self._count(entry, 1)
         return entry
@@ -99,7 +105,7 @@ class Timeline:
     def next(self) -> list[Entry]:
         """What is due next: all sleeps, or else all limits, of the same moment."""
         self._tidy()
-        if not self._heap:
+        if not self.size:
             return []
         first = self._heap[0]
         if first.kind is Kind.SLEEP and len(self._heap) == 1:
@@ -123,13 +129,16 @@ class Timeline:
         return fired
 
     def _count(self, entry: Entry, change: int) -> None:
-        self.size += change
+        if entry.kind is Kind.FOREIGN:
+            self._foreign += change
+        else:
+            self.size += change
         if entry.kind is not Kind.SLEEP:
             self.limits += change
 
     def _tidy(self) -> None:
         heap = self._heap
-        if len(heap) > 2 * self.size + 16:
+        if len(heap) > 2 * (self.size + self._foreign) + 16:
             heap[:] = [one for one in heap if one.live]
             heapq.heapify(heap)
         while heap and not heap[0].live:
