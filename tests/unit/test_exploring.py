@@ -7,6 +7,7 @@ import contextvars
 import functools
 import gc
 import random
+import re
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -20,8 +21,7 @@ import resilix
 from resilix import Bulkhead, ConfigurationError, RejectedError, TimeoutExceededError, deadline, retry, timeout
 from resilix.clock import SYSTEM
 from resilix.runtime import RUNTIME
-from resilix.testing import Explored, Schedule, explore, virtual_time
-from resilix.testing.stuck import DeadlockError
+from resilix.testing import DeadlockError, Explored, Schedule, explore, virtual_time
 
 
 def orders_of(scenario: Callable[[list[str]], Coroutine[Any, Any, object]], schedules: int = 200) -> set[str]:
@@ -256,10 +256,9 @@ def test_a_deadlock_says_who_waits_where() -> None:
     with pytest.raises(DeadlockError) as caught:
         explore(scenario)
     told = str(caught.value)
-    assert "task 'clerk' waits at test_exploring.py:" in told
+    assert re.search(r'task "clerk" waits for a place in bulkhead "\w+", \S*test_exploring\.py:\d+ in \S+both: ', told)
     assert "both: with await second.aacquire():" in told
-    assert "in resilix.runtime.LoopParker.park" in told
-    assert "task 'scenario-0' waits at" in told
+    assert 'task "scenario-0" waits for a place in bulkhead' in told
 
 
 def test_a_task_that_waits_for_another_says_for_which() -> None:
@@ -269,7 +268,7 @@ def test_a_task_that_waits_for_another_says_for_which() -> None:
         never = asyncio.create_task(asyncio.Event().wait(), name="never")
         await never
 
-    with pytest.raises(DeadlockError, match=r"scenario: await never, for task 'never' to end"):
+    with pytest.raises(DeadlockError, match=r'waits for task "never", .*scenario: await never'):
         explore(scenario)
 
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from resilix.testing.deadlock import DeadlockError
+from resilix.testing.stuck import DeadlockError
 from resilix.testing.virtual import VirtualTime, virtual_time
 from resilix.testing.waits import Wait
 

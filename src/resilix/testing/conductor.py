@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from resilix.testing.crowd import Crowd, EndlessWait, ThreadWait, Watch
-from resilix.testing.deadlock import DeadlockError, Deadlocks, Standstill
+from resilix.testing.deadlock import Deadlocks, Standstill
 from resilix.testing.looker import Looker
 from resilix.testing.loops import AsyncioParty, Party, State, TrioParty
+from resilix.testing.stuck import DeadlockError
 from resilix.testing.timeline import Entry, Kind, Timeline
 from resilix.testing.waits import EXPIRED, Wait, Waits
 from resilix.workers import POOL

@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from resilix.testing.deadlock import DeadlockError
+from resilix.testing.stuck import DeadlockError
 from resilix.testing.threads import SYSTEM_TELLS, Place, doing, places_of, real_sleep, switches_of, wants_processor
 from resilix.workers import POOL
 

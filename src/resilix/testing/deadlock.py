@@ -25,22 +25,6 @@ LOOKS = 5
 """So many looks fit into the time after which a standstill is reported, and none of them may see anything move."""
 
 
-class DeadlockError(AssertionError):
-    """Nobody who takes part in virtual time can move: everybody waits for somebody else.
-
-    Raised inside ``virtual_time`` in everybody who waits for a place of a policy without a limit. Its message has a
-    line for each thread and each task: its name, what it waits for, and where in your code.
-
-    Example::
-
-        with virtual_time(deadlock_after=1.0):
-            with pytest.raises(DeadlockError, match='a place in bulkhead "quotes"'):
-                both_take_quotes_and_orders_in_opposite_order()
-
-    It is an ``AssertionError``, so that a test fails rather than breaks. Code that catches ``Exception`` catches it.
-    """
-
-
 class Standstill(NamedTuple):
     """How things stand while no virtual wait will end by the clock.
 

@@ -12,7 +12,7 @@ import sys
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from resilix.testing.whereabouts import awaited, chain, is_users, place
+from resilix.testing.whereabouts import awaited, chain, future_of, is_users, place
 
 if TYPE_CHECKING:
     import asyncio
@@ -78,7 +78,7 @@ def _of_asyncio(loop: Any) -> Answer:
     import asyncio  # it is running
 
     tasks = [one for one in asyncio.all_tasks(loop) if not one.done()]
-    lines = [_line("asyncio", one.get_name(), list(chain(one.get_coro())), _future_of(one)) for one in tasks]
+    lines = [_line("asyncio", one.get_name(), list(chain(one.get_coro())), future_of(one)) for one in tasks]
     try:
         own = {loop._ssock.fileno()}
         files = any(key.fd not in own for key in list(loop._selector.get_map().values()))
@@ -87,15 +87,6 @@ def _of_asyncio(loop: Any) -> Answer:
     except AttributeError:
         return Answer(busy=False, timers=True, files=True, tasks=[])
     return Answer(busy, timers, files, _sorted(lines))
-
-
-def _future_of(task: Any) -> str:
-    import asyncio  # as above
-
-    future = getattr(task, "_fut_waiter", None)
-    if isinstance(future, asyncio.Task):
-        return f'task "{future.get_name()}"'
-    return "a future that nobody sets"
 
 
 def _of_trio() -> Answer:

@@ -6,14 +6,17 @@ import os
 import sys
 import sysconfig
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import resilix
 from resilix.policies import retry
 from resilix.policies.retry_call import RetryCall
 from resilix.runtime import LoopParker, ThreadParker, TrioParker
+
+if TYPE_CHECKING:
+    import asyncio
 
 _PATHS = sysconfig.get_paths()
 _NOT_THE_USERS = tuple(
@@ -50,13 +53,23 @@ def place(frames: Iterable[FrameType]) -> str:
         frames: Outermost first.
     """
     every = list(frames)
-    own = [one for one in every if is_users(one)] or every
-    if not own:
+    if not every:
         return ""
-    code, line = own[-1].f_code, own[-1].f_lineno
-    name = code.co_filename
+    frame = innermost(every)
     here = os.path.join(os.getcwd(), "")
-    return f"{name.removeprefix(here)}:{line} in {code.co_qualname}"
+    return f"{frame.f_code.co_filename.removeprefix(here)}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+
+
+def innermost(frames: Sequence[FrameType]) -> FrameType:
+    """The innermost frame of the user's code, or, where there is none, of any."""
+    return next((one for one in reversed(frames) if is_users(one)), frames[-1])
+
+
+def future_of(task: asyncio.Task[Any]) -> str:
+    """What a task of asyncio waits for, where it waits for a bare future."""
+    future = getattr(task, "_fut_waiter", None)
+    named = getattr(future, "get_name", None)  # a task is a future with a name
+    return "a future that nobody sets" if named is None else f'task "{named()}"'
 
 
 def awaited(frames: Iterable[FrameType]) -> str:
