@@ -23,6 +23,7 @@ TIMES = ("virtual", "real")
 OPTIONS = {
     "fresh": 'fresh=True or False: whether the test begins with policies "as made"',
     "time": 'time="virtual" or "real": whether waits of policies take no time',
+    "foreign_sleeps": "foreign_sleeps=True or False: whether sleeps that are no policy's take no time either",
     "seed": "seed=<an integer>: the jitter is the same on every run",
 }
 CLOCK, EVENTS, FAULTS = "resilix_clock", "resilix_events", "resilix_faults"
@@ -37,16 +38,19 @@ class Tools:
         events: The record of what its policies do, if there is one; it is kept for the report.
     """
 
-    __slots__ = ("clock", "events", "undo")
+    __slots__ = ("_foreign_sleeps", "clock", "events", "undo")
 
     def __init__(self) -> None:
         self.undo = ExitStack()
         self.clock: VirtualTime | None = None
         self.events: EventRecording | None = None
+        self._foreign_sleeps = False
 
-    def begin(self, *, virtual: bool, seed: int | None) -> None:
+    def begin(self, *, virtual: bool, seed: int | None, foreign_sleeps: bool) -> None:
         """Take them up: time first, so that the record has its moments."""
         from resilix.clock import seeded
+
+        self._foreign_sleeps = foreign_sleeps
 
         if seed is not None:
             self.undo.enter_context(seeded(seed))
@@ -59,7 +63,7 @@ class Tools:
         if self.clock is None:
             from resilix.testing import virtual_time
 
-            self.clock = self.undo.enter_context(virtual_time())
+            self.clock = self.undo.enter_context(virtual_time(foreign_sleeps=self._foreign_sleeps))
         return self.clock
 
     def record(self) -> EventRecording:
@@ -113,7 +117,7 @@ def _mistake(mark: pytest.Mark) -> str | None:
         if name not in OPTIONS:
             return f"@pytest.mark.{MARKER}({name}=…): there is no such option; there are {', '.join(OPTIONS)}"
         if (
-            (name == "fresh" and not isinstance(value, bool))
+            (name in ("fresh", "foreign_sleeps") and not isinstance(value, bool))
             or (name == "time" and value not in TIMES)
             or (name == "seed" and (not isinstance(value, int) or isinstance(value, bool)))
         ):
@@ -147,6 +151,9 @@ def _resilix(request: pytest.FixtureRequest) -> Generator[Tools]:
     virtual = CLOCK in names or chosen.get("time", request.config.getini("resilix_time")) == "virtual"
     if CLOCK in names and chosen.get("time") == "real":
         pytest.fail(f'{CLOCK} is a virtual clock, and the marker says time="real"; leave one out', pytrace=False)
+    foreign_sleeps = chosen.get("foreign_sleeps", False)
+    if foreign_sleeps and not virtual:
+        pytest.fail(f'foreign_sleeps=True needs virtual time; add time="virtual", or ask for {CLOCK}', pytrace=False)
     tools = Tools()
     with tools.undo:
         if marks or virtual or EVENTS in names or FAULTS in names:
@@ -154,7 +161,7 @@ def _resilix(request: pytest.FixtureRequest) -> Generator[Tools]:
             seed = chosen.get("seed")
             if seed is not None:
                 _seed_call(item, seed, tools.undo)
-            tools.begin(virtual=virtual, seed=seed)
+            tools.begin(virtual=virtual, seed=seed, foreign_sleeps=foreign_sleeps)
         if fresh:
             _as_made()
         yield tools

@@ -331,15 +331,41 @@ def test_a_failure_shows_what_the_policies_did(project: Project, arguments: tupl
     assert not [line for line in header if "resilix" in line]
 
 
+def test_sleeps_of_the_code_under_test_take_no_time_where_a_marker_says_so(project: Project) -> None:
+    """Only there, and only where time is virtual."""
+    project.tests(
+        dedent("""
+            import time
+
+            @pytest.mark.resilix(foreign_sleeps=True)
+            def test_foreign(resilix_clock):
+                time.sleep(3600)
+                assert (resilix_clock.now(), resilix_clock.foreign_sleeps) == (3600.0, [3600.0])
+
+            def test_real(resilix_clock):
+                time.sleep(0.001)
+                assert resilix_clock.now() == 0.0
+
+            @pytest.mark.resilix(foreign_sleeps=True)
+            def test_without_virtual_time():
+                pass
+            """)
+    )
+    result = project.run()
+    result.assert_outcomes(passed=2, errors=1)
+    assert 'foreign_sleeps=True needs virtual time; add time="virtual", or ask for resilix_clock' in result.stdout.str()
+
+
 # -- mistakes ------------------------------------------------------------------------------------------------------
 
 
 MISTAKES = {
-    "resilix(retries=False)": "resilix(retries=…): there is no such option; there are fresh, time, seed",
+    "resilix(retries=False)": "resilix(retries=…): there is no such option; there are fresh, time, ",
     "resilix(fresh='no')": "resilix(fresh='no'): write fresh=True or False",
     "resilix(time='fast')": 'resilix(time=\'fast\'): write time="virtual" or "real"',
+    "resilix(foreign_sleeps=1)": "resilix(foreign_sleeps=1): write foreign_sleeps=True or False",
     "resilix(seed=True)": "resilix(seed=True): write seed=<an integer>",
-    "resilix('virtual')": "resilix('virtual'): its options are given by name: fresh, time, seed",
+    "resilix('virtual')": "resilix('virtual'): its options are given by name: fresh, time, foreign_sleeps, seed",
 }
 
 
@@ -442,7 +468,7 @@ def test_the_marker_and_the_fixtures_explain_themselves(project: Project) -> Non
     """In pytest's own listings."""
     project.tests("")
     result = project.run("--markers")
-    result.stdout.fnmatch_lines(["@pytest.mark.resilix(fresh, time, seed): fresh=True or False: *"])
+    result.stdout.fnmatch_lines(["@pytest.mark.resilix(fresh, time, foreign_sleeps, seed): fresh=True or False: *"])
     listed = project.run("--fixtures").stdout.str()
     for name in ("resilix_clock", "resilix_events", "resilix_faults"):
         assert re.search(rf"^{name} .*\n    \S", listed, flags=re.MULTILINE), name
