@@ -1,11 +1,10 @@
 """Run the tests both ways at once: with woven functions, and with the plain shells alone (``RESILIX_WEAVE=0``).
 
 Two processes on two cores take about as long as one. What the woven one says is shown as it comes, what the plain one
-says afterwards. What weaving cannot change (the marker ``either_way``) runs with the plain ones only: the woven ones
-have tests of their own in return. Tests that hold a real duration to tens of milliseconds (the marker ``real_time``)
-come after that, one way after the other, on a machine that does nothing else. At the end stands which way failed.
-Arguments are
-pytest's, for all. One way alone, with a debugger say, is ``python -m pytest``, with ``RESILIX_WEAVE=0`` for the plain.
+says afterwards. What weaving cannot change runs one way only (the markers ``once_woven`` and ``once_plain``). Tests
+that hold a real duration to tens of milliseconds (the marker ``real_time``) come after that, one way after the other,
+on a machine that does nothing else. At the end stands which way failed. Arguments are pytest's, for all. One way alone,
+with a debugger say, is ``python -m pytest``, with ``RESILIX_WEAVE=0`` for the plain one.
 """
 
 from __future__ import annotations
@@ -24,9 +23,8 @@ NO_TESTS = 5
 """pytest's status when none was left to run: some tests set the switch themselves, and run with the woven ones only."""
 
 
-APART = "not real_time"
-CHOSEN = {"woven": f"{APART} and not either_way", "plain": APART}
-"""Which tests run both ways at once."""
+ONCE = {"woven": "not once_plain", "plain": "not once_woven"}
+"""Which tests run which way."""
 
 
 def start(way: str, arguments: Sequence[str], output: IO[bytes] | None) -> subprocess.Popen[bytes]:
@@ -36,13 +34,12 @@ def start(way: str, arguments: Sequence[str], output: IO[bytes] | None) -> subpr
     return subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT if output else None)
 
 
-def at_once(arguments: Sequence[str], *, chosen: dict[str, str] | None = None) -> dict[str, int]:
+def at_once(arguments: dict[str, Sequence[str]]) -> dict[str, int]:
     """Run tests both ways at once and show what both say; the status of each."""
     shown, hidden = WAYS
-    own = {way: ["-m", chosen[way], *arguments] if chosen else arguments for way in WAYS}
     with tempfile.TemporaryFile() as output:
         print(f"== {shown}", flush=True)
-        running = [start(shown, own[shown], None), start(hidden, own[hidden], output)]
+        running = [start(shown, arguments[shown], None), start(hidden, arguments[hidden], output)]
         try:
             first, second = (one.wait() for one in running)
         finally:
@@ -55,12 +52,12 @@ def at_once(arguments: Sequence[str], *, chosen: dict[str, str] | None = None) -
     return {shown: first, hidden: second}
 
 
-def one_by_one(arguments: Sequence[str]) -> dict[str, int]:
+def one_by_one(arguments: dict[str, Sequence[str]]) -> dict[str, int]:
     """Run tests one way after the other; the status of each."""
     statuses = {}
     for way in WAYS:
         print(f"\n== {way}, in real time", flush=True)
-        running = start(way, arguments, None)
+        running = start(way, arguments[way], None)
         try:
             statuses[way] = running.wait()
         finally:
@@ -72,9 +69,9 @@ def one_by_one(arguments: Sequence[str]) -> dict[str, int]:
 def run(arguments: Sequence[str]) -> dict[str, int]:
     """Run all of them; the status of each way."""
     if "-m" in arguments:
-        return at_once(arguments)  # a choice of the caller's own
-    ended = at_once(arguments, chosen=CHOSEN)
-    apart = one_by_one(["-m", "real_time", *arguments])
+        return at_once(dict.fromkeys(WAYS, arguments))  # a choice of the caller's own
+    ended = at_once({way: ["-m", f"not real_time and {once}", *arguments] for way, once in ONCE.items()})
+    apart = one_by_one({way: ["-m", f"real_time and {once}", *arguments] for way, once in ONCE.items()})
     return {
         way: ended[way] if apart[way] in (0, NO_TESTS) or ended[way] not in (0, NO_TESTS) else apart[way]
         for way in WAYS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests.support.attention import attending
 
 from resilix.policies.weave import WEAVE
@@ -11,24 +12,37 @@ from resilix.tally import TALLY
 pytest_plugins = ["pytester"]
 
 
-EITHER_WAY = (
-    "e2e/test_benchmarks_*", "e2e/test_demo*", "e2e/test_examples.py", "e2e/test_fault_server*",
-    "e2e/test_real_prometheus.py", "e2e/test_top.py", "e2e/test_whatif*", "unit/test_architecture.py",
-    "unit/test_benchmarks*", "unit/test_both_ways.py", "unit/test_breaker_core.py", "unit/test_budget.py",
-    "unit/test_clock.py", "unit/test_docs_*", "unit/test_durations.py", "unit/test_http_docs.py",
-    "unit/test_http_retry_after.py", "unit/test_import_cost.py", "unit/test_machine_cost.py",
-    "unit/test_permits.py", "unit/test_prometheus_push.py", "unit/test_public_api.py",
-    "unit/test_pytest_plugin.py", "unit/test_recorder_text.py", "unit/test_simulate_dependency.py",
-    "unit/test_simulate_loop.py", "unit/test_whatif*", "unit/test_window.py",
-)  # fmt: skip
-"""Tests in which weaving changes nothing: of documents, tools and the core, or in processes of their own."""
+ONCE = {
+    "once_woven": (
+        "e2e/test_examples.py", "e2e/test_simulation_reality.py", "e2e/test_whatif.py",
+        "unit/test_whatif_cases.py",
+    ),
+    "once_plain": (
+        "e2e/test_benchmarks_*", "e2e/test_demo*", "e2e/test_fault_server*", "e2e/test_real_prometheus.py",
+        "e2e/test_top.py", "unit/test_architecture.py", "unit/test_benchmarks*", "unit/test_both_ways.py",
+        "unit/test_breaker_core.py", "unit/test_budget.py", "unit/test_clock.py", "unit/test_docs_*",
+        "unit/test_durations.py", "unit/test_http_docs.py", "unit/test_http_retry_after.py",
+        "unit/test_import_cost.py", "unit/test_machine_cost.py", "unit/test_permits.py",
+        "unit/test_prometheus_push.py", "unit/test_public_api.py", "unit/test_pytest_plugin.py",
+        "unit/test_recorder_text.py", "unit/test_simulate_dependency.py", "unit/test_simulate_loop.py",
+        "unit/test_whatif_docs.py", "unit/test_whatif_files.py", "unit/test_whatif_logs.py",
+        "unit/test_whatif_words.py", "unit/test_window.py",
+    ),
+}  # fmt: skip
+"""Tests in which weaving changes nothing: of documents, tools and the core, or in processes of their own. They run one
+way only, shared out so that both take about as long."""
+
+# The first text that is drawn in a fresh clone takes a second: a table of Unicode is made. And machines are busy.
+settings.register_profile("resilix", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("resilix")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests that set the switch themselves would do the same again where functions are not woven."""
     for item in items:
-        if any(item.path.match(one) for one in EITHER_WAY):
-            item.add_marker("either_way")
+        for marker, files in ONCE.items():
+            if any(item.path.match(one) for one in files):
+                item.add_marker(marker)
     if WEAVE.on:
         return
     again = [item for item in items if item.get_closest_marker("sets_weaving")]
@@ -39,7 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(autouse=True)
 def as_users_have_it(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes begun by such a test weave, as they do by default."""
-    if request.node.get_closest_marker("either_way"):
+    if any(request.node.get_closest_marker(marker) for marker in ONCE):
         monkeypatch.delenv("RESILIX_WEAVE", raising=False)
 
 
