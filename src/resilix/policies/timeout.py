@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Never
 
@@ -32,10 +31,13 @@ MOST_ABANDONED = 64
 
 
 QUIET = """
-if deadline.used and deadline.in_force() or runtime.driver.virtual or trio in modules and in_trio():
+try:
+    loop = running_loop()
+except RuntimeError:
+    loop = None
+if loop is None or deadline.used and deadline.in_force() or runtime.driver.virtual:
     result = PLAIN
 else:
-    loop = running_loop()
     page = ledger.page
     if page is None or page.loop is not loop:
         page = ledger.page_of(loop)
@@ -59,7 +61,7 @@ else:
         except KeyError:
             page.fired(task, None)
 """
-"""Write the call down in the ledger of its event loop, and cross it out."""
+"""Write the call down in the ledger of its event loop, and cross it out. Under trio no such loop runs."""
 
 
 class Timeout(Guard):
@@ -284,9 +286,8 @@ class Timeout(Guard):
         if narrows:
             return timed
         names = {
-            "deadline": deadline, "runtime": runtime, "modules": sys.modules, "trio": "trio", "in_trio": in_trio,
-            "running_loop": running_loop, "current_task": current_task, "ledger": ledger, "seconds": seconds,
-            "expired": expired,
+            "deadline": deadline, "runtime": runtime, "running_loop": running_loop, "current_task": current_task,
+            "ledger": ledger, "seconds": seconds, "expired": expired,
         }  # fmt: skip
         return with_quiet(timed, Quiet(QUIET, names))
 
