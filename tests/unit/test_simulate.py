@@ -6,10 +6,11 @@ import asyncio
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Never
 
 import pytest
@@ -33,6 +34,7 @@ from resilix.runtime import RUNTIME
 from resilix.testing import virtual_time
 from resilix.testing.simulation import (
     Dependency,
+    Load,
     Outcome,
     black_hole,
     bursts,
@@ -174,6 +176,25 @@ def test_clock_waits_and_chance_are_the_process_s_own_afterwards() -> None:
     with pytest.raises(ConfigurationError, match=r"waited in sync code.*await"):
         simulate(Broken, load=10, seconds=5)
     assert (SYSTEM.now, RUNTIME.driver, random.getstate()) == (now, driver, chance)
+
+
+def test_ctrl_c_ends_it_at_the_next_call() -> None:
+    """Where it is pressed does not matter; afterwards all is as before, and Ctrl-C too."""
+    came: list[float] = []
+
+    def times(chance: random.Random) -> Iterator[float]:
+        for moment in steady(50).times(chance):
+            came.append(moment)
+            if len(came) == 100:
+                signal.raise_signal(signal.SIGINT)
+            yield moment
+
+    driver = RUNTIME.driver
+    with pytest.raises(KeyboardInterrupt):
+        simulate(ours, load=Load("pressed", times), dependency=DOWN, seconds=600)
+    assert len(came) == 100
+    assert RUNTIME.driver is driver
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_it_runs_inside_an_event_loop_too() -> None:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import random
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Iterator
 from typing import Final, TextIO
 
 from resilix.testing.simulation.load import Load
@@ -27,11 +23,7 @@ LOOK: Final = 256
 
 
 class Progress:
-    """One line on a terminal that changes in place; elsewhere nothing at all.
-
-    Attributes:
-        interrupted: Somebody pressed Ctrl-C.
-    """
+    """One line on a terminal that changes in place; elsewhere nothing at all."""
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin.
@@ -45,7 +37,6 @@ class Progress:
         self._shows = self._stream.isatty()
         self._next = clock() + PATIENCE
         self._width = 0
-        self.interrupted = False
 
     def due(self) -> bool:
         """Whether it is time to say something."""
@@ -86,48 +77,24 @@ def play(
         progress: Is told how far it is.
     """
     results: list[Result] = []
-    with _interruptible(progress):
-        for place, one in enumerate(candidates, 1):
-            about = f"simulating {one.name} ({place} of {len(candidates)})"
-            results.append(
-                simulate(
-                    one.policy,
-                    load=_watched(load, seconds, progress, about),
-                    dependency=dependency,
-                    seconds=seconds,
-                    seed=seed,
-                    processes=one.processes,
-                    clients=one.clients,
-                    shared=one.shared,
-                    per_shard=one.per_shard,
-                    name=one.name,
-                )
+    for place, one in enumerate(candidates, 1):
+        about = f"simulating {one.name} ({place} of {len(candidates)})"
+        results.append(
+            simulate(
+                one.policy,
+                load=_watched(load, seconds, progress, about),
+                dependency=dependency,
+                seconds=seconds,
+                seed=seed,
+                processes=one.processes,
+                clients=one.clients,
+                shared=one.shared,
+                per_shard=one.per_shard,
+                name=one.name,
             )
+        )
     progress.clear()
     return results
-
-
-@contextmanager
-def _interruptible(progress: Progress) -> Generator[None]:
-    """Have Ctrl-C end the run at the next call; a second one ends it at once.
-
-    As an exception out of nowhere it would be lost now and then: asyncio keeps its tasks in weak sets, whose callbacks
-    run whenever a task ends, and what they raise is only printed.
-    """
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        progress.interrupted = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _watched(load: Load, seconds: float, progress: Progress, about: str) -> Load:
@@ -135,8 +102,6 @@ def _watched(load: Load, seconds: float, progress: Progress, about: str) -> Load
 
     def times(chance: random.Random) -> Iterator[float]:
         for number, moment in enumerate(load.times(chance)):
-            if progress.interrupted:
-                raise KeyboardInterrupt
             if number % LOOK == 0 and progress.due():
                 progress.say(f"{about}: {min(1.0, moment / seconds):.0%}, {number:,} calls")
             yield moment

@@ -1,8 +1,12 @@
-"""Putting a simulated loop in charge of the time and the chance of all policies, for a block."""
+"""Putting a simulated loop in charge of the time and the chance of all policies, for a block; and Ctrl-C meanwhile."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
 
 from resilix.clock import SYSTEM, seeded
 from resilix.errors import ConfigurationError
@@ -38,3 +42,44 @@ def in_charge(owner: str, loop: SimulatedLoop, seed: int, driver: SimulatedDrive
     SYSTEM.now = loop.time
     RUNTIME.driver = driver
     return stack
+
+
+class Interrupt:
+    """Whether somebody has pressed Ctrl-C.
+
+    Attributes:
+        pressed: They have.
+    """
+
+    def __init__(self) -> None:
+        self.pressed = False
+
+    def look(self) -> None:
+        """Raise ``KeyboardInterrupt`` if they have."""
+        if self.pressed:
+            raise KeyboardInterrupt
+
+    def _press(self, number: int, frame: FrameType | None) -> None:
+        self.pressed = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def interruptible() -> Generator[Interrupt]:
+    """Have Ctrl-C be seen where somebody looks, or at the end of the block; a second one ends it at once.
+
+    As an exception out of nowhere it would be lost now and then: asyncio keeps its tasks in weak sets, whose callbacks
+    run whenever a task ends, and what they raise is only printed. A handler of somebody else's is left alone, and so
+    are other threads, which Ctrl-C never reaches.
+    """
+    interrupt = Interrupt()
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+    signal.signal(signal.SIGINT, interrupt._press)  # pyright: ignore[reportPrivateUsage]
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
+    interrupt.look()

@@ -16,7 +16,7 @@ from resilix.errors import ConfigurationError, RejectedError
 from resilix.policies.base import Policy
 from resilix.policies.breaker import CircuitBreaker
 from resilix.policies.hazards import flatten
-from resilix.testing.simulation.charge import in_charge
+from resilix.testing.simulation.charge import Interrupt, in_charge, interruptible
 from resilix.testing.simulation.copies import Copier
 from resilix.testing.simulation.dependency import Dependency
 from resilix.testing.simulation.driver import SimulatedDriver
@@ -99,7 +99,7 @@ def simulate(
         )
     arrivals = load_of(OWNER, "load", load)
     run = _Run(there, length, seed)
-    with run.in_charge():
+    with interruptible() as run.interrupt, run.in_charge():
         count = 1 if shared else processes
         groups = [run.group(policies, process if count > 1 else None, per_shard=per_shard) for process in range(count)]
         run.play(arrivals.times(random.Random(f"{seed} load")), groups, clients or processes)
@@ -154,6 +154,7 @@ class _Run:
         calls: All calls so far.
         served: What came to the dependency, for each step; one more for what comes after the end.
         changes: What breakers did.
+        interrupt: Whether somebody wants it to end.
     """
 
     def __init__(self, dependency: Modelled, seconds: float, seed: int) -> None:
@@ -161,6 +162,7 @@ class _Run:
         self.calls: list[Call] = []
         self.served = [Served()]
         self.changes: list[Change] = []
+        self.interrupt = Interrupt()
         self.model = dependency.model(self.loop, random.Random(f"{seed} dependency"), self.served)
         self._seconds = seconds
         self._seed = seed
@@ -205,6 +207,7 @@ class _Run:
         self.served.append(Served())
 
     def _next(self, moments: Iterator[float], groups: list[_Group], clients: int) -> None:
+        self.interrupt.look()
         moment = next(moments)
         if moment < self._seconds:
             self.loop.call_at(moment, self._come, moments, groups, clients)
