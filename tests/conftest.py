@@ -14,23 +14,25 @@ pytest_plugins = ["pytester"]
 
 ONCE = {
     "once_woven": (
-        "e2e/test_examples.py", "e2e/test_simulation_reality.py", "e2e/test_whatif.py",
-        "unit/test_whatif_cases.py",
+        "e2e/test_examples.py", "e2e/test_http_deadline_backend.py", "e2e/test_simulation_reality.py",
+        "e2e/test_whatif.py", "e2e/test_without_gil.py", "unit/test_whatif_cases.py",
     ),
     "once_plain": (
-        "e2e/test_benchmarks_*", "e2e/test_demo*", "e2e/test_fault_server*", "e2e/test_real_prometheus.py",
-        "e2e/test_top.py", "unit/test_architecture.py", "unit/test_benchmarks*", "unit/test_both_ways.py",
+        "e2e/test_benchmarks_*", "e2e/test_demo*", "e2e/test_fault_server*", "e2e/test_http_pool.py",
+        "e2e/test_real_prometheus.py", "e2e/test_top.py", "unit/test_architecture.py", "unit/test_benchmarks*",
+        "unit/test_both_ways.py",
         "unit/test_breaker_core.py", "unit/test_budget.py", "unit/test_clock.py", "unit/test_docs_*",
         "unit/test_durations.py", "unit/test_http_docs.py", "unit/test_http_retry_after.py",
-        "unit/test_import_cost.py", "unit/test_machine_cost.py", "unit/test_permits.py",
+        "unit/test_import_cost.py", "unit/test_machine_cost.py", "unit/test_opentelemetry_metrics.py",
+        "unit/test_permits.py",
         "unit/test_prometheus_push.py", "unit/test_public_api.py", "unit/test_pytest_plugin.py",
         "unit/test_recorder_text.py", "unit/test_simulate_dependency.py", "unit/test_simulate_loop.py",
         "unit/test_whatif_docs.py", "unit/test_whatif_files.py", "unit/test_whatif_logs.py",
         "unit/test_whatif_words.py", "unit/test_window.py",
     ),
 }  # fmt: skip
-"""Tests in which weaving changes nothing: of documents, tools and the core, or in processes of their own. They run one
-way only, shared out so that both take about as long."""
+"""Tests in which weaving changes nothing: of documents, tools, the core and what lies beneath a client, or in processes of
+their own. They run one way only, shared out so that both take about as long."""
 
 # The first text that is drawn in a fresh clone takes a second: a table of Unicode is made. And machines are busy.
 settings.register_profile("resilix", deadline=None, suppress_health_check=[HealthCheck.too_slow])
