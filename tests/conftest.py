@@ -31,8 +31,8 @@ ONCE = {
         "unit/test_whatif_words.py", "unit/test_window.py",
     ),
 }  # fmt: skip
-"""Tests in which weaving changes nothing: of documents, tools, the core and what lies beneath a client, or in processes of
-their own. They run one way only, shared out so that both take about as long."""
+"""Tests in which weaving changes nothing: of documents, tools, the core and what lies beneath a client, or in processes
+of their own. They run one way only, shared out so that both take about as long."""
 
 # The first text that is drawn in a fresh clone takes a second: a table of Unicode is made. And machines are busy.
 settings.register_profile("resilix", deadline=None, suppress_health_check=[HealthCheck.too_slow])
