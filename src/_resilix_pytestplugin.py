@@ -186,7 +186,7 @@ def _seed_call(item: pytest.Item, seed: int, undo: ExitStack) -> None:
         with seeded(seed):
             run()
 
-    item.runtest = runtest  # type: ignore[method-assign]
+    item.runtest = runtest  # type: ignore[method-assign]  # of this item alone, and undone below
     undo.callback(delattr, item, "runtest")
 
 

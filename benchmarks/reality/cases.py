@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.reality.work import Plan
+from benchmarks.reality import work
 from resilix import Bulkhead, CircuitBreaker, Policy, RetryBudget, pipeline, retry, timeout
 from resilix.testing.durations import uniform
 from resilix.testing.simulation import Dependency, Episode, Load, Result, brown_out, outage, poisson, simulate, stall
@@ -45,11 +45,11 @@ class Case:
         service = uniform(*(one + more for one in self.service))
         return Dependency(capacity=self.capacity, service=service, script=self.trouble, notices=self.notices)
 
-    def plan(self, seed: int) -> Plan:
+    def plan(self, seed: int) -> work.Plan:
         """As the real server is told."""
         one = self.trouble
-        script = {"start": one.start, "end": one.end, "speed": one.speed, "fails_after": one.fails_after}
-        return {"capacity": self.capacity, "service": self.service, "script": [script], "seed": seed}  # type: ignore[list-item]
+        script = work.Episode(start=one.start, end=one.end, speed=one.speed, fails_after=one.fails_after)
+        return {"capacity": self.capacity, "service": self.service, "script": [script], "seed": seed}
 
     def simulated(self, seed: int, draw: int | None = None, more: float = 0.0) -> Result:
         """What the simulator says.
@@ -91,7 +91,9 @@ def _slow() -> Policy[Any]:
     return pipeline(breaker, Bulkhead("brown-out", limit=10, max_wait=0.1), timeout(1.0))
 
 
-STALL = {"load": poisson(30), "capacity": 4, "service": (0.09, 0.11), "trouble": stall(start=2, seconds=1.5)}
+def _stalled(name: str, policy: Callable[[], Policy[Any]]) -> Case:
+    return Case(name, policy, poisson(30), 4, (0.09, 0.11), stall(start=2, seconds=1.5))
+
 
 DRAWS, MORE = 12, (0.0, 0.005, 0.01)
 """How often, and with how many more seconds for each request, a case is simulated to know how far chance reaches."""
@@ -99,8 +101,8 @@ DRAWS, MORE = 12, (0.0, 0.005, 0.01)
 
 CASES = (
     Case("outage", _outage, poisson(40), 4, (0.04, 0.06), outage(start=2, seconds=2.5)),
-    Case("stall, retries alone", _plain, **STALL),  # type: ignore[arg-type]
-    Case("stall, guarded", _guarded, **STALL),  # type: ignore[arg-type]
+    _stalled("stall, retries alone", _plain),
+    _stalled("stall, guarded", _guarded),
     Case("brown-out", _slow, poisson(40), 6, (0.03, 0.07), brown_out(start=2, seconds=2.5, slower=8)),
 )
 """All of them; they run at once, each with a dependency of its own."""

@@ -33,6 +33,7 @@ class Server:
         """As the library wants it."""
         server, library, chance = self, self._library, self._chance
 
+        # The library is chosen when this runs, so its classes are no types here.
         class Stream(library.AsyncByteStream):  # type: ignore[misc, name-defined]
             def __init__(self) -> None:
                 server.open += 1
@@ -58,6 +59,7 @@ class Server:
                 self._closed = True  # first: the libraries' own streams shield their closing from cancellation
                 await asyncio.sleep(0)
 
+        # As above.
         class Inner(library.AsyncBaseTransport):  # type: ignore[misc, name-defined]
             async def handle_async_request(self, request: Any) -> Any:
                 await asyncio.sleep(chance.choice(MOMENTS))

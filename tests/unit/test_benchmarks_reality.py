@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from benchmarks.reality.__main__ import apart, lines, shown
-from benchmarks.reality.cases import CASES, figures, reach
+from benchmarks.reality.cases import CASES, Case, figures, reach
 
 
 def test_a_figure_is_its_mean_and_says_how_often_there_was_none() -> None:
@@ -30,10 +30,8 @@ def test_every_case_and_figure_is_a_row() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_the_reach_of_a_case_has_the_case_itself(case: object) -> None:
+def test_the_reach_of_a_case_has_the_case_itself(case: Case) -> None:
     """The same arrivals with durations drawn anew, and some milliseconds more for each request."""
-    assert case in CASES
-    one = CASES[CASES.index(case)]  # type: ignore[arg-type]
-    said = reach(one, 1)
-    for name, value in figures(one.simulated(1, 0)).items():
+    said = reach(case, 1)
+    for name, value in figures(case.simulated(1, 0)).items():
         assert value in said[name]

@@ -99,4 +99,4 @@ def test_it_says_where_it_cannot_be_done() -> None:
     with virtual_time(), pytest.raises(ConfigurationError, match="only one clock"):
         guard.explain(simulate=True)
     with pytest.raises(ConfigurationError, match="simulate='yes'"):
-        guard.explain(simulate="yes")  # type: ignore[arg-type]
+        guard.explain(simulate="yes")  # type: ignore[arg-type]  # the mistake

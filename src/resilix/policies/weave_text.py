@@ -17,6 +17,10 @@ OWN: Final = "_rx"
 """All names in woven code begin with it, so that parameters can have any others."""
 MOST_WRITTEN: Final = 512
 """How many different lists of parameters are remembered."""
+INNER_LINE: Final = "result = INNER"
+PLAIN_LINE: Final = "result = PLAIN"
+CALL_MARK: Final = f"{OWN} CALL"
+"""Stands for the arguments until they are known; no name of a policy's own looks like it."""
 
 
 class Shape(NamedTuple):
@@ -144,28 +148,22 @@ def _level(text: str, depth: int, inner: list[str], shape: Shape, *, is_async: b
     wait = "await " if is_async else ""
     lines: list[str] = []
     for margin, bare in _renamed(text, depth, is_async):
-        if bare == INNER:
+        if bare == INNER_LINE:
             lines += [margin + one for one in inner]
-        elif bare == PLAIN:
+        elif bare == PLAIN_LINE:
             aside = [f"{OWN}_result = {wait}{OWN}{depth}_shell({shape.arguments})"]
             aside += [] if is_async else _go_on(depth, shape)
             lines += [margin + one for one in aside]
         else:
-            lines.append(margin + bare.replace(CALL, shape.packed))
+            lines.append(margin + bare.replace(CALL_MARK, shape.packed))
     return lines
-
-
-INNER: Final = "result = INNER"
-PLAIN: Final = "result = PLAIN"
-CALL: Final = f"{OWN} CALL"
-"""Stands for the arguments until they are known; no name of a policy's own looks like it."""
 
 
 @functools.lru_cache(MOST_WRITTEN)
 def _renamed(text: str, depth: int, is_async: bool) -> list[tuple[str, str]]:
     """Each line of a policy, margin and rest, with the names it has at this place."""
     words = {
-        "CALL": CALL,
+        "CALL": CALL_MARK,
         "AWAIT": "await" if is_async else "",
         "DONE": f"return {OWN}_result" if depth == 0 else "pass",
         "result": f"{OWN}_result",
@@ -178,7 +176,7 @@ def _renamed(text: str, depth: int, is_async: bool) -> list[tuple[str, str]]:
     lines: list[tuple[str, str]] = []
     for line in text.strip("\n").split("\n"):
         bare = line.lstrip()
-        kept = bare in (INNER, PLAIN)
+        kept = bare in (INNER_LINE, PLAIN_LINE)
         lines.append((line[: len(line) - len(bare)], bare if kept else _word().sub(word, bare)))
     return lines
 

@@ -150,6 +150,7 @@ def explore(scenario: Scenario, *, schedules: int = 1000, seed: int = 0, only: i
         schedule = Schedule(loop, number)
         with in_charge(OWNER, loop, number, _Driver(loop)), _without_collector():
             try:
+                # Which of the two kinds it is was found out by looking at it.
                 loop.play(partial(scenario, schedule) if takes else scenario)  # type: ignore[call-arg,arg-type]
             except BaseException as error:
                 with suppress(Exception):  # one that takes no note (a frozen dataclass, say) is raised all the same

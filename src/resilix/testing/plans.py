@@ -184,8 +184,10 @@ class Plan(Guard):
 
     def _begin(self) -> None:
         """It is put in force now."""
+        clock = SYSTEM.now
+        now = clock()
         with self._lock:
-            self._began = (SYSTEM.now(), SYSTEM.now, SWITCH.turns)
+            self._began = (now, clock, SWITCH.turns)
 
     def _meet(
         self,

@@ -235,15 +235,15 @@ class EventRecording(EventRecord):
             stop()
 
     def _note(self, event: Event) -> None:
+        clock = SYSTEM.now
+        now = clock()  # before the lock: a clock may be anybody's
         with self._lock:
             if len(self._written) >= self._limit:
                 self._dropped += 1
             else:
-                self._written.append(Recorded(self._moment(), event))
+                self._written.append(Recorded(self._moment(clock, now), event))
 
-    def _moment(self) -> float:
-        clock = SYSTEM.now
-        now = clock()
+    def _moment(self, clock: Callable[[], float], now: float) -> float:
         if clock is not self._clock:  # virtual time has begun or ended meanwhile
             self._clock = clock
             self._zero = 0.0 if RUNTIME.driver.virtual else now - self._last

@@ -59,7 +59,8 @@ class Interrupt:
         if self.pressed:
             raise KeyboardInterrupt
 
-    def _press(self, number: int, frame: FrameType | None) -> None:
+    def press(self, number: int, frame: FrameType | None) -> None:
+        """The handler of the signal."""
         self.pressed = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -77,7 +78,7 @@ def interruptible() -> Generator[Interrupt]:
     if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    signal.signal(signal.SIGINT, interrupt._press)  # pyright: ignore[reportPrivateUsage]
+    signal.signal(signal.SIGINT, interrupt.press)
     try:
         yield interrupt
     finally:

@@ -46,9 +46,10 @@ class Copier:
                 inside: tuple[Policy[Any], ...] = tuple(self.copy(one) for one in policy.policies)
                 return Pipeline(inside, policy.name)
             case CircuitBreaker():
-                # The clock it was given, if any, is not the simulation's.
+                # As it was made and reconfigured; the clock it was given, if any, is not the simulation's.
                 return CircuitBreaker(policy.name, **policy._all_options())  # pyright: ignore[reportPrivateUsage]
             case Bulkhead():
+                # How many may wait is an option that users cannot read back.
                 queue, wait = policy._queue.queue, policy.max_wait  # pyright: ignore[reportPrivateUsage]
                 return Bulkhead(
                     policy.name, limit=policy.limit, max_wait=None if wait == math.inf else wait, queue=queue

@@ -100,6 +100,7 @@ class SimulatedLoop(Base):
         self._closed = False
 
     # -- what asyncio asks of a loop -----------------------------------------------------------------------
+    # Where a type is ignored: ours give back a handle of our own, which is all that asyncio asks of it.
 
     def time(self) -> float:
         """The virtual time."""

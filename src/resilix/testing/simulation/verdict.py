@@ -88,6 +88,7 @@ def _afterwards(after: str, result: Result) -> str:
 
 def _longest_opening(flat: Sequence[Any]) -> float:
     """The longest time a breaker stays open the first time, in seconds; an hour at most."""
+    # The state machine has the options checked and in seconds.
     cores = [one._core for one in flat if isinstance(one, CircuitBreaker)]  # pyright: ignore[reportPrivateUsage]
     return min(3600.0, max((core.settings.open_for or 0.0 for core in cores), default=0.0))
 
@@ -100,6 +101,7 @@ def _error(flat: Sequence[Any]) -> type[Exception]:
 
 
 def _named_by(policy: CircuitBreaker | Retry) -> list[type[Exception]]:
+    # What a policy was told to look for has no public name.
     matcher = policy.plan._on if isinstance(policy, Retry) else policy._judge._on  # pyright: ignore[reportPrivateUsage]
     return list(matcher.types)
 
@@ -110,5 +112,6 @@ def _counts(policy: CircuitBreaker | Retry, kind: type[Exception]) -> bool:
         error = kind("simulated")
         if isinstance(policy, Retry):
             return bool(policy.plan.judge_error(error, policy.plan.state(0.0, None, (), {})).wanted)
+        # The policy's own judge, so that predicates and ``ignore`` count.
         return policy._judge.error(error) is Verdict.FAILURE  # pyright: ignore[reportPrivateUsage]
     return False
