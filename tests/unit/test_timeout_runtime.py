@@ -11,6 +11,7 @@ import types
 import pytest
 import trio
 
+from resilix import TimeoutExceededError, timeout
 from resilix.runtime import Flag, RealDriver, cancel_requested, in_trio
 
 PATIENCE = 30.0
@@ -102,3 +103,19 @@ def test_the_real_driver_waits_by_the_real_clock() -> None:
     asyncio.run(RealDriver().asleep(0.01))
     trio.run(RealDriver().asleep, 0.01)
     assert time.monotonic() - begun >= 0.029
+
+
+def test_trio_inside_a_task_of_asyncio_is_trio_all_the_same() -> None:
+    """The loop that waits for ``trio.run`` is blocked: its timer could never end the call."""
+
+    @timeout(0.05)
+    async def hangs() -> None:
+        await trio.sleep(2)
+
+    async def host() -> None:
+        trio.run(hangs)
+
+    begun = time.monotonic()
+    with pytest.raises(TimeoutExceededError):
+        asyncio.run(host())
+    assert time.monotonic() - begun < 2

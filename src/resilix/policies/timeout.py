@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Never
 
@@ -31,13 +32,10 @@ MOST_ABANDONED = 64
 
 
 QUIET = """
-try:
-    loop = running_loop()
-except RuntimeError:
-    loop = None
-if loop is None or deadline.used and deadline.in_force() or runtime.driver.virtual:
+if deadline.used and deadline.in_force() or runtime.driver.virtual or trio in modules and in_trio():
     result = PLAIN
 else:
+    loop = running_loop()
     page = ledger.page
     if page is None or page.loop is not loop:
         page = ledger.page_of(loop)
@@ -61,7 +59,7 @@ else:
         except KeyError:
             page.fired(task, None)
 """
-"""Write the call down in the ledger of its event loop, and cross it out. Under trio no such loop runs."""
+"""Write the call down in the ledger of its event loop, and cross it out."""
 
 
 class Timeout(Guard):
@@ -286,8 +284,9 @@ class Timeout(Guard):
         if narrows:
             return timed
         names = {
-            "deadline": deadline, "runtime": runtime, "running_loop": running_loop, "current_task": current_task,
-            "ledger": ledger, "seconds": seconds, "expired": expired,
+            "deadline": deadline, "runtime": runtime, "modules": sys.modules, "trio": "trio", "in_trio": in_trio,
+            "running_loop": running_loop, "current_task": current_task, "ledger": ledger, "seconds": seconds,
+            "expired": expired,
         }  # fmt: skip
         return with_quiet(timed, Quiet(QUIET, names))
 

@@ -157,7 +157,7 @@ def weave(
 @functools.cache
 def _builtins(own: str) -> dict[str, type]:
     """The builtins that quiet cases use, under names of ours: a parameter may have the same name."""
-    return {own + one.__name__: one for one in (AttributeError, BaseException, Exception, KeyError, RuntimeError)}
+    return {own + one.__name__: one for one in (AttributeError, BaseException, Exception, KeyError)}
 
 
 def _for_handed(levels: Sequence[Level], woven: weakref.ref[types.FunctionType]) -> dict[str, Any]:
