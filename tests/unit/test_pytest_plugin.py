@@ -315,13 +315,21 @@ def test_good(resilix_events):
 """
 
 
+@pytest.mark.parametrize("ci", [False, True], ids=["desk", "ci"])
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_a_failure_shows_what_the_policies_did(project: Project, arguments: tuple[str, ...]) -> None:
+def test_a_failure_shows_what_the_policies_did(
+    project: Project, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], ci: bool
+) -> None:
     """In a section of its own, for tests that use any of the tools; the assertion shows where it broke. No header."""
+    for name in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
+    if ci:
+        monkeypatch.setenv("CI", "true")
     project.tests(FAILING)
     result = project.run(*arguments)
     result.assert_outcomes(passed=1, failed=3)
-    text = result.stdout.str()
+    # The summary repeats whole messages where the environment says CI, and their first lines elsewhere.
+    text = result.stdout.str().partition("= short test summary info =")[0]
     assert "E       AssertionError: expected gave up, found: waits 10.000" in text
     assert re.search(r"E +>   10\.000  retry offer +waits 10\.000\nE +\^ gave up was expected here\n", text)
     assert text.count("- resilix timeline -") == 2
