@@ -7,12 +7,14 @@ quiet path looks at anyway (a breaker its ``quiet`` era, a bulkhead its ``free``
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
 from typing import Final
 
+from resilix.locks import RLock
+
 GIL: Final[bool] = getattr(sys, "_is_gil_enabled", lambda: True)()
-"""Without it ``x.n += 1`` can be torn, so every call is attended: it counts under a lock."""
+"""Without it ``x.n += 1`` can be torn, and other threads come in anywhere: see ``core/counting.py`` and
+``core/tokens.py``."""
 
 
 class Attention:
@@ -25,10 +27,10 @@ class Attention:
     __slots__ = ("_lock", "_reasons", "_told", "wanted")
 
     def __init__(self) -> None:
-        self._reasons: frozenset[str] = frozenset() if GIL else frozenset({"no GIL"})
-        self.wanted = not GIL
+        self._reasons: frozenset[str] = frozenset()
+        self.wanted = False
         self._told: Callable[[], object] | None = None
-        self._lock = threading.RLock()  # a finalizer may subscribe, or set a deadline
+        self._lock = RLock()  # a finalizer may subscribe, or set a deadline
 
     def when_changed(self, told: Callable[[], object]) -> None:
         """Have ``told()`` called when all should look again; there is one who is told."""
@@ -57,7 +59,7 @@ class Attention:
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
 
 
 ATTENTION: Final = Attention()

@@ -22,13 +22,13 @@ from __future__ import annotations
 
 import inspect
 import os
-import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from resilix.attention import ATTENTION
 from resilix.errors import ConfigurationError
+from resilix.locks import Lock
 
 if TYPE_CHECKING:
     from resilix.event_types import (
@@ -107,7 +107,7 @@ class Hub:
         self.listeners: tuple[Listener, ...] = ()
         self.hook_errors = 0
         self.logged: set[object] = set()
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def add(self, listener: Listener) -> None:
         """Add a listener; the same one may be added more than once."""
@@ -175,7 +175,7 @@ class Hub:
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
 
 _MOST_LOGGED = 256

@@ -7,8 +7,9 @@ so its counts are kept here, by label. Nothing here is on a quiet path: somethin
 from __future__ import annotations
 
 import os
-import threading
 from typing import Final
+
+from resilix.locks import RLock
 
 MOST_LABELS: Final = 1024
 """How many labels are told apart; the rest is counted together, so that the memory is bounded."""
@@ -28,7 +29,7 @@ class Tally:
         self._counts: dict[tuple[str, str, str], int] = {}
         self._labels: set[str] = set()
         # Re-entrant: a signal handler or a finalizer may count in the middle of a count of its own thread.
-        self._lock = threading.RLock()
+        self._lock = RLock()
 
     def add(self, what: str, label: str, detail: str = "") -> None:
         """Count one.
@@ -59,7 +60,7 @@ class Tally:
 
     def after_fork(self) -> None:
         """In a forked child: its counts begin at nothing, and the lock may have been held."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._counts = {}
 
 

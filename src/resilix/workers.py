@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
+from resilix.locks import Lock
 from resilix.runtime import RUNTIME, Flag
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Job:
         self._kwargs = kwargs
         self._done = Flag()
         self._on_end: Callable[[], object] | None = None
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self.given = False
         self.result: Any = None
         self.error: BaseException | None = None

@@ -13,6 +13,7 @@ FLOORS = {
     "resilix.errors": 0,
     "resilix.attention": 0,
     "resilix.clock": 0,
+    "resilix.locks": -1,  # the cellar: everybody may take one
     "resilix.event_types": 0,
     "resilix.events": 1,
     "resilix.tally": 1,

@@ -13,8 +13,8 @@ from contextvars import copy_context
 from types import FrameType
 from typing import Any
 
-OURS = ("work", "give", "step")
-"""Functions of the tests that must not be interrupted themselves."""
+OURS = ("work", "give", "step", "__del__")
+"""Functions of the tests that must not be interrupted, and finalizers, whose errors the interpreter drops."""
 
 
 def interrupted_at(moment: int, work: Callable[[], Any]) -> bool:

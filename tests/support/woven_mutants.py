@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from resilix.attention import GIL
 from resilix.core import retry_plan
 from resilix.policies import base, breaker_calls, bulkhead_calls, fallback, retry, target, timeout, weave, weave_text
 from resilix.policies.weave import LOOM
@@ -75,9 +76,6 @@ MUTANTS: dict[str, Plant] = {
         BREAKER, "_seconds_left", lambda self: max(0.0, self._core.era.until - self._clock.now())
     ),
     "a bulkhead gives nothing back after an error": line(bulkhead_calls, "    finally:\n", SUCCESS_ONLY),
-    "a bulkhead forgets who waits": line(bulkhead_calls, "places.give_back()", "places.kept += 1"),
-    "a bulkhead forgets that somebody listens": line(bulkhead_calls, "if not places.busy:", "if True:"),
-    "a bulkhead forgets an event": answer(BULKHEAD, "_lend", _idle),
     "a bulkhead refuses who may wait": answer(
         BULKHEAD, "_refuses", lambda self: self._queue.free + self._queue.kept < 1
     ),
@@ -96,6 +94,19 @@ MUTANTS: dict[str, Plant] = {
     "wrong arguments reach the policies": answer(base, "shape_of", lambda fn: weave_text.GENERIC),
     "a function that comes along is not checked": answer(target, "MANY_THROUGH", weave_text.MANY),
 }
+
+MUTANTS |= (
+    {
+        "a bulkhead forgets who waits": line(bulkhead_calls, "places.give_back()", "places.kept += 1"),
+        "a bulkhead forgets that somebody listens": line(bulkhead_calls, "if not places.busy:", "if True:"),
+        "a bulkhead forgets an event": answer(BULKHEAD, "_lend", _idle),
+    }
+    if GIL
+    else {
+        "a bulkhead forgets who waits or listens": line(bulkhead_calls, "if places.busy:", "if False:"),
+        "a bulkhead forgets an event": answer(BULKHEAD, "_lend_token", lambda self: self._queue.lend()),
+    }
+)
 
 
 @contextmanager

@@ -13,8 +13,6 @@ from resilix import CircuitBreaker, CircuitOpenError, CircuitState, calls, event
 from resilix.attention import GIL
 from resilix.core.breaker import BreakerCore
 
-quiet_only = pytest.mark.skipif(not GIL, reason="without a GIL every success is counted under the lock")
-
 
 def core_of(breaker: CircuitBreaker) -> BreakerCore:
     return breaker._core
@@ -106,7 +104,6 @@ def test_an_interpreter_that_does_not_say_has_a_gil() -> None:
     assert getattr(sys, "_is_gil_enabled", lambda: True)() == GIL
 
 
-@quiet_only
 def test_a_plain_breaker_begins_on_the_quiet_path() -> None:
     """Nothing is judged but errors: a success is one addition, and takes no lock."""
     assert quiet(a_breaker())
@@ -114,7 +111,6 @@ def test_a_plain_breaker_begins_on_the_quiet_path() -> None:
     assert not quiet(a_breaker(slow_after=1.0))
 
 
-@quiet_only
 def test_the_first_success_after_a_failure_leads_back_to_the_quiet_path() -> None:
     """Once it has ended the streak, successes can only lower the rates; not so below min_calls."""
     breaker = a_breaker(window=calls(10), min_calls=4)
@@ -129,7 +125,6 @@ def test_the_first_success_after_a_failure_leads_back_to_the_quiet_path() -> Non
     assert quiet(breaker)
 
 
-@quiet_only
 def test_a_success_leads_back_to_the_quiet_path_after_a_change_of_rules() -> None:
     """With no failure in the window it can change nothing, however few calls there are."""
     breaker = a_breaker()
@@ -139,7 +134,6 @@ def test_a_success_leads_back_to_the_quiet_path_after_a_change_of_rules() -> Non
     assert quiet(breaker)
 
 
-@quiet_only
 def test_only_a_window_in_seconds_needs_the_time() -> None:
     """A window of calls has no edge that time can reach, so a success need not read the clock; also when changed."""
     breaker = a_breaker(window=calls(10), min_calls=5)

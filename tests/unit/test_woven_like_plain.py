@@ -10,8 +10,6 @@ import pytest
 from tests.support.woven_mutants import MUTANTS, planted
 from tests.support.woven_ways import WAYS
 
-from resilix.attention import GIL
-
 pytestmark = pytest.mark.sets_weaving
 
 SCRIPTS = {"sync": 1200, "asyncio": 1200, "trio": 400}
@@ -52,7 +50,6 @@ def test_thousands_of_random_scripts_look_the_same_woven_and_plain(way: str) -> 
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-@pytest.mark.skipif(not GIL, reason="without a GIL nothing is quiet, and the quiet lines hold no call")
 def test_a_mistake_in_the_quiet_lines_is_found(name: str) -> None:
     """The comparison can fail: each planted mistake makes a script differ, or loses a place."""
     with planted(name):

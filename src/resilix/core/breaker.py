@@ -22,9 +22,9 @@ at again where a transition hangs on it.
 from __future__ import annotations
 
 import math
-import threading
 from typing import TYPE_CHECKING
 
+from resilix.core.counting import Count
 from resilix.core.era import (
     Change,
     CircuitState,
@@ -38,6 +38,7 @@ from resilix.core.history import History, Totals
 from resilix.core.settings import BreakerSettings
 from resilix.core.verdict import Verdict
 from resilix.core.window import Counts, Window, resized
+from resilix.locks import RLock
 
 if TYPE_CHECKING:
     from resilix.core.snapshot import BreakerSnapshot
@@ -107,6 +108,17 @@ class BreakerCore(Eras):
             else:
                 self._late()
 
+    def overtaken(self, era: Era, counter: Count, number: int, now: float) -> None:
+        """Look again after a quiet success that found, once counted, that ``counter`` is not the one in use any more.
+
+        Without a GIL another thread may exchange it between the look at it and the count.
+        """
+        with self.lock:
+            if not counter.saw(number):
+                self.report(era, Verdict.SUCCESS, now)
+            elif era is self.era:
+                self._judge(era, now, 0)
+
     def settle(self, ticket: Ticket, verdict: Verdict, now: float, *, slow: bool) -> None:
         """Report the outcome of an admitted call. The first report counts; an echo changes nothing."""
         with self.lock:
@@ -132,7 +144,7 @@ class BreakerCore(Eras):
 
     def _late(self) -> None:
         assert self.history is not None, "there was a transition"
-        self.history.n += 1.0
+        self.history.add()
 
     def _outcome(self, era: Era, verdict: Verdict, now: float, *, slow: bool) -> None:
         if verdict is Verdict.IGNORED:
@@ -140,27 +152,26 @@ class BreakerCore(Eras):
             return
         window = era.window
         failed = verdict is Verdict.FAILURE
+        streak = 0
         if failed or slow:
             n = window.event(now, failed, slow)
             if failed:
                 era.failures += 1  # never before the window has counted the call, should an interrupt strike
-                era.streak = era.streak + 1 if n - 1.0 == era.streak_at else 1
+                era.streak = streak = era.streak + 1 if n - 1.0 == era.streak_at else 1
                 era.streak_at = n
         else:
             if now >= window.edge:
                 window.roll(now)
-            window.n += 1.0
-        self._judge(era, now, window.counts(now))
+            window.add()
+        self._judge(era, now, streak)
 
-    def _judge(self, era: Era, now: float, counts: Counts) -> None:
-        reason = self.settings.trips(era.consecutive(), counts)
+    def _judge(self, era: Era, now: float, streak: int) -> None:
+        counts = era.window.counts(now)
+        reason = self.settings.trips(streak, counts)
         if reason is None:
             era.observed = False
             if era is self.era:
-                # Below min_calls a success can still be the one that makes the rate count. Otherwise successes only
-                # lower the rates until the window rolls on.
-                uncertain = counts.calls < self.settings.min_calls and (counts.failures or counts.slow)
-                era.counter = None if uncertain else era.window
+                self._say_where_successes_count(era, now, counts)
         elif era.mode is Mode.OBSERVING:
             self._report_all(era)
             if not era.observed:
@@ -168,6 +179,17 @@ class BreakerCore(Eras):
                 self._announce(era, era, reason)
         elif era is self.era:
             self._open(now, now, reason)
+
+    def _say_where_successes_count(self, era: Era, now: float, counts: Counts) -> None:
+        """In the window, without being reported, where they can only lower the rates until it rolls on.
+
+        Below min_calls one can still be the call that makes the rate count.
+        """
+        if counts.calls >= self.settings.min_calls or not (counts.failures or counts.slow):
+            era.counter = era.window
+        elif era.counter is not None:
+            era.counter = None
+            self._judge(era, now, 0)  # once more: some may have been counted before they could see that
 
     def _report_all(self, era: Era) -> None:
         """Have the next successes reported, if the era is not over."""
@@ -252,12 +274,12 @@ class BreakerCore(Eras):
             return
         streak = era.consecutive()
         era.window = era.counter = window  # from here on nothing is added to the one before
-        era.counted += before.n
+        era.counted += before.close()
         era.streak, era.streak_at = streak, window.n
 
     def after_fork(self) -> None:
         """In a forked child: forget the parent's probes, whose callers do not exist here."""
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self.changes = ()
         old = self.era
         if old.state is CircuitState.HALF_OPEN:

@@ -9,7 +9,7 @@ Source: the retry quota of the AWS SDKs' standard retry mode as of November 2026
 
 from __future__ import annotations
 
-import threading
+from resilix.locks import Lock
 
 
 class BudgetCore:
@@ -29,7 +29,7 @@ class BudgetCore:
         self.cost = cost
         self.level = tokens
         self.denied = 0
-        self.lock = threading.Lock()
+        self.lock = Lock()
 
     def spend(self) -> bool:
         """Take the price of one retry, or say that it is not there."""

@@ -10,8 +10,9 @@ import enum
 import math
 from typing import NamedTuple
 
+from resilix.core.counting import Count
 from resilix.core.settings import BreakerSettings
-from resilix.core.window import LONG_AGO, Counter, Window
+from resilix.core.window import LONG_AGO, Window
 
 
 class CircuitState(enum.StrEnum):
@@ -111,7 +112,7 @@ class Era:
         self.undecided = False
         self.frozen: Figures | None = None
         self.window = window
-        self.counter: Counter | None = window
+        self.counter: Count | None = window
         self.streak = 0
         self.streak_at = 0.0
         self.ignored = 0

@@ -6,13 +6,13 @@ What decides that one is over is in ``breaker.py``.
 from __future__ import annotations
 
 import math
-import threading
 from typing import Final
 
-from resilix.attention import ATTENTION, GIL
+from resilix.attention import ATTENTION
 from resilix.core.era import Change, CircuitState, Era, Mode
 from resilix.core.history import History
 from resilix.core.settings import FALLBACK_OPEN_FOR, BreakerSettings
+from resilix.locks import RLock
 
 NEW: Final = "new"
 """Why the first era began."""
@@ -46,7 +46,7 @@ class Eras:
 
     def __init__(self, settings: BreakerSettings, *, watchful: bool) -> None:
         self.settings = settings
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self.mode = Mode.NORMAL
         self.opening = 0
         self.rejected = 0
@@ -64,7 +64,7 @@ class Eras:
 
     def _set_gates(self) -> None:
         era = self.era
-        looked_at = era.state is not CircuitState.CLOSED or self.mode is Mode.DISABLED or self.watchful or not GIL
+        looked_at = era.state is not CircuitState.CLOSED or self.mode is Mode.DISABLED or self.watchful
         slow_after = self.settings.slow_after
         self.slow_after = math.inf if slow_after is None else slow_after
         self.calm = None if looked_at or slow_after is not None else era

@@ -6,9 +6,9 @@ came after a transition and changed nothing.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
+from resilix.core.counting import Count
 from resilix.core.era import Era
 
 
@@ -28,7 +28,7 @@ class Totals(NamedTuple):
     late: int
 
 
-class History:
+class History(Count):
     """The counts of earlier eras; its owner holds the lock. It is the counter of their calls from then on.
 
     Attributes:
@@ -36,11 +36,10 @@ class History:
         edge: When this counter must be looked at because time went by: never.
     """
 
-    __slots__ = ("_failure", "_ignored", "_success", "edge", "n")
+    __slots__ = ("_failure", "_ignored", "_success")
 
     def __init__(self) -> None:
-        self.n = 0.0
-        self.edge = math.inf
+        super().__init__()
         self._success = 0.0
         self._failure = 0
         self._ignored = 0
@@ -48,17 +47,16 @@ class History:
     def retire(self, era: Era) -> None:
         """An era is over. From now on its calls are counted as late ones.
 
-        The counter is exchanged first: a quiet call reads it and counts in it without a step between where another
-        thread could come in, so afterwards nothing is added to the window any more.
+        The counter is exchanged first, and then the window closed, so every success is counted in one of the two.
         """
         era.counter = self
-        self._success += era.counted + era.window.n - era.failures + era.good_probes
+        self._success += era.counted + era.window.close() - era.failures + era.good_probes
         self._failure += era.failures + era.bad_probes
         self._ignored += era.ignored
 
     def forget(self) -> None:
         """Count from nothing again; calls of eras that are over go on counting here."""
-        self.n = 0.0
+        self.reset()
         self._success = 0.0
         self._failure = 0
         self._ignored = 0

@@ -18,11 +18,11 @@ attributes and not a deque.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 
 from resilix.attention import ATTENTION, GIL
+from resilix.locks import Lock
 
 
 def _nobody() -> None:
@@ -101,7 +101,7 @@ class PermitQueue:
         self.rejected = 0
         self._first: Hold | None = None
         self._last: Hold | None = None
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     @property
     def idle(self) -> int:
@@ -242,7 +242,7 @@ class PermitQueue:
 
         Places that are still out may come back here for as long as they like.
         """
-        self._lock = threading.Lock()
+        self._lock = Lock()
         hold, self._first, self._last = self._first, None, None
         self.waiting = 0
         self.busy = self.attended

@@ -4,10 +4,7 @@ A success only advances ``n``. A failure or a slow call is an *event* and is wri
 number of the call it belongs to. So the quiet path is one addition, the cost does not depend on the size of
 the window, and the counts are exact: calls in the window = ``n`` now minus ``n`` where the window begins.
 
-``n`` may be advanced without the breaker's lock on interpreters with a GIL, where ``x.n += 1.0`` cannot be torn
-(CPython 3.10 and later switch threads only at calls, function entry and backward jumps). Everything else
-happens under the lock. It is a float because the interpreter recycles floats and allocates integers: a tenth of what
-a guarded call costs. It is exact up to 2**53 calls.
+``n`` is advanced without the breaker's lock by quiet successes (``counting.py``). Everything else happens under it.
 """
 
 from __future__ import annotations
@@ -15,7 +12,9 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_right
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
+
+from resilix.core.counting import Count
 
 SLICES = 20
 """A time window forgets in steps of 1/20 of its length (the promise is 1/10 or better)."""
@@ -38,19 +37,7 @@ class Counts(NamedTuple):
     slow: int
 
 
-class Counter(Protocol):
-    """Something that successes are counted in.
-
-    Attributes:
-        n: How many.
-        edge: When it must be looked at, because time went by.
-    """
-
-    n: float
-    edge: float
-
-
-class CountWindow:
+class CountWindow(Count):
     """The last ``size`` calls.
 
     Attributes:
@@ -59,19 +46,18 @@ class CountWindow:
         edge: When the window must be looked at next because time went by: never.
     """
 
-    __slots__ = ("_before", "_failures", "_slow", "edge", "n", "size")
+    __slots__ = ("_before", "_failures", "_slow", "size")
 
     def __init__(self, size: int) -> None:
+        super().__init__()
         self.size = size
-        self.n = 0.0
-        self.edge = math.inf
         self._before = 0.0  # calls that had left when the window was made larger: what they were is forgotten
         self._failures: Events | None = None  # most windows never see any
         self._slow: Events | None = None
 
     def event(self, now: float, failed: bool, slow: bool) -> float:
         """Count one call that failed, or was slow, or both: its number. What has left goes with :meth:`counts`."""
-        n = self.n = self.n + 1.0
+        n = self.add()
         if failed:
             if self._failures is None:
                 self._failures = Events()
@@ -150,7 +136,7 @@ class Slice:
         self.slow = 0
 
 
-class TimeWindow:
+class TimeWindow(Count):
     """The calls of the last ``seconds``, precise to 1/20 of that.
 
     Time is cut into slices on a fixed grid. A slice is dropped as a whole as soon as its oldest moment is
@@ -164,11 +150,11 @@ class TimeWindow:
         slow: How many of the calls in them were slow.
     """
 
-    __slots__ = ("_slices", "edge", "failures", "n", "slow", "width")
+    __slots__ = ("_slices", "failures", "slow", "width")
 
     def __init__(self, seconds: float) -> None:
+        super().__init__()
         self.width = seconds / SLICES
-        self.n = 0.0
         self.edge = LONG_AGO
         self._slices: list[Slice] | None = None  # most windows never have any
         self.failures = 0
@@ -202,7 +188,7 @@ class TimeWindow:
         """Count one call that failed, or was slow, or both: its number."""
         if now >= self.edge:
             self.roll(now)
-        n = self.n = self.n + 1.0
+        n = self.add()
         last = self.slices[-1]
         last.failures += failed
         last.slow += slow

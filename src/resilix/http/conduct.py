@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from resilix.attention import GIL
 from resilix.http.idempotency import KeyForm
 from resilix.http.rules import Classify
+from resilix.locks import Lock
 
 LABEL: Final = "http"
 """What events call the requests of policies that have no name."""
@@ -60,7 +60,7 @@ class Counters:
         self.rejected = 0
         self._calls = 0
         self._attempts = 0
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     @property
     def calls(self) -> int:

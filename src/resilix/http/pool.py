@@ -22,6 +22,7 @@ from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
+from resilix.attention import GIL
 from resilix.clock import SYSTEM
 from resilix.core.permits import Hold, PermitQueue
 from resilix.http.until import Until
@@ -122,7 +123,7 @@ class PoolGuard:
         queue = self._queue
         if queue is None:
             return True
-        if queue.free:
+        if GIL and queue.free:
             queue.free -= 1
             return True
         return False

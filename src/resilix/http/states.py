@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, Generic, TypeVar
 
 from resilix.core.options import refuse
+from resilix.locks import Lock
 
 S = TypeVar("S")
 
@@ -92,7 +93,7 @@ class KeyedStates(Generic[S]):
         self._misses_unseen = 0
         self._clock = itertools.count()
         self.latest: Entry[S] | None = None
-        self._lock = threading.Lock()
+        self._lock = Lock()
         _ALIVE.add(self)
 
     def __len__(self) -> int:
@@ -233,7 +234,7 @@ class KeyedStates(Generic[S]):
 
     def _after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock, or been making a state."""
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._making = {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -42,7 +43,11 @@ class Announcer:
             self._decide_length(core.era)
         # One thread announces at a time, so that the order holds; a listener that causes a change, or another
         # thread that does, leaves it to the one that is at it.
-        while core.changes and (turn := self._turn()).acquire(blocking=False):
+        if not core.changes:
+            return
+        turn = self._turn()
+        # A loop over acquire rather than a call of it: no interrupt can come in between it and the try.
+        for _ in iter(partial(turn.acquire, blocking=False), False):
             try:
                 change = core.next_change()
                 if change is not None:
@@ -51,6 +56,8 @@ class Announcer:
                         self._announce(change)
             finally:
                 turn.release()
+            if not core.changes:
+                return
 
     def _turn(self) -> threading.Lock:
         """The lock of whoever announces."""

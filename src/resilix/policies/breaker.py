@@ -6,7 +6,6 @@ import functools
 import inspect
 import math
 import os
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from resilix.core.options import Seconds, checked
 from resilix.core.settings import MIN_CALLS, OWNER, BreakerSettings, Calls, read_settings
 from resilix.core.verdict import On, Verdict
 from resilix.events import HUB
+from resilix.locks import Lock
 from resilix.policies.announce import Announcer
 from resilix.policies.breaker_calls import BreakerCalls
 from resilix.policies.permit import Permit
@@ -293,7 +293,7 @@ class CircuitBreaker(BreakerCalls):
 class _Reconfiguring:
     """Held while a breaker's options are exchanged, which takes no time and is rare: one for all."""
 
-    lock = threading.Lock()
+    lock = Lock()
 
 
 _USUAL: dict[str, Any] = {}
@@ -314,7 +314,7 @@ def _unusual(chosen: dict[str, Any]) -> dict[str, Any]:
 
 
 def _after_fork() -> None:
-    _Reconfiguring.lock = threading.Lock()  # another thread of the parent may have held it
+    _Reconfiguring.lock = Lock()  # another thread of the parent may have held it
 
 
 if hasattr(os, "register_at_fork"):

@@ -10,6 +10,7 @@ from resilix import events
 from resilix.attention import ATTENTION, GIL
 from resilix.clock import SYSTEM, TimeSource
 from resilix.core.breaker import BreakerCore
+from resilix.core.counting import Count
 from resilix.core.deadline import DEADLINE
 from resilix.core.era import CircuitState, Era, Refusal, Ticket
 from resilix.core.judge import Judge
@@ -18,73 +19,11 @@ from resilix.errors import CircuitOpenError, circuit_open
 from resilix.events import HUB
 from resilix.policies.announce import KIND, Announcer
 from resilix.policies.base import Guard
+from resilix.policies.breaker_quiet import QUIET, QUIET_LAZY, QUIET_SLOW
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.quiet import Quiet, with_quiet
 from resilix.policies.target import Target, continue_async
 from resilix.policies.time_left import must_look, refuse_deadline
-
-QUIET = """
-era = core.quiet
-if era is None and (era := look()) is None:
-    if left := seconds_left():
-        raise refusal(left)
-    result = PLAIN
-else:
-    try:
-        result = INNER
-    except BaseException as error:
-        failed(era, error)
-        raise
-    now = clock.now()
-    counter = era.counter
-    if counter is None or now >= counter.edge:
-        succeeded(era)
-    else:
-        counter.n += 1.0
-"""
-"""Let it through, and count."""
-
-QUIET_LAZY = """
-era = core.lazy
-if era is None and (era := look()) is None:
-    if left := seconds_left():
-        raise refusal(left)
-    result = PLAIN
-else:
-    try:
-        result = INNER
-    except BaseException as error:
-        failed(era, error)
-        raise
-    try:
-        era.counter.n += 1.0
-    except AttributeError:
-        succeeded(era)
-"""
-"""The same for a window that counts calls: no time needs to be read. Asking whether there is a counter would cost."""
-
-
-QUIET_SLOW = """
-era = core.slow
-if era is None and (era := look()) is None:
-    if left := seconds_left():
-        raise refusal(left)
-    result = PLAIN
-else:
-    began = clock.now()
-    try:
-        result = INNER
-    except BaseException as error:
-        failed(era, error, began)
-        raise
-    now = clock.now()
-    counter = era.counter
-    if counter is None or now >= counter.edge or now - began > core.slow_after:
-        succeeded(era, began, now)
-    else:
-        counter.n += 1.0
-"""
-"""The same for a breaker that looks at how long calls take."""
 
 
 class BreakerCalls(Guard):
@@ -173,12 +112,21 @@ class BreakerCalls(Guard):
             self._announcer.flush()
 
     def _count(self, era: Era, now: float) -> None:
-        """Count the success of a call that was admitted on the quiet path; nothing may come between these lines."""
+        """Count the success of a call that was admitted on the quiet path; with a GIL nothing comes between."""
         counter = era.counter
         if counter is None or now >= counter.edge:
             self._report(era, Verdict.SUCCESS)
-        else:
+        elif GIL:
             counter.n += 1.0
+        else:
+            number = counter.tick()
+            if era.counter is not counter:
+                self._overtaken(era, counter, number)
+
+    def _overtaken(self, era: Era, counter: Count, number: int) -> None:
+        self._core.overtaken(era, counter, number, self._clock.now())
+        if self._core.changes:
+            self._announcer.flush()
 
     def _look(self) -> Era | None:
         """The era, if a call may go the quiet way although something in this process attends to calls."""
@@ -198,7 +146,10 @@ class BreakerCalls(Guard):
         Every frame that an error goes through costs as much as a call of a decorator that does nothing.
         """
         core = self._core
-        core.rejected += 1
+        if GIL:
+            core.rejected += 1
+        else:
+            core.refused()
         return circuit_open(self._name, None if left == math.inf else left, core.era.reason)
 
     def _look_lazy(self) -> Era | None:
@@ -230,7 +181,13 @@ class BreakerCalls(Guard):
     def _quiet(self) -> Quiet:
         """The quiet case for the options it has now; where they change, the gate of this one stays shut."""
         core = self._core
-        names = {"core": core, "clock": self._clock, "seconds_left": self._seconds_left, "refusal": self._refused}
+        names = {
+            "core": core,
+            "clock": self._clock,
+            "seconds_left": self._seconds_left,
+            "refusal": self._refused,
+            "overtaken": self._overtaken,
+        }
         if core.settings.slow_after is not None:
             names |= {"look": self._look_slow, "failed": self._failed_slow, "succeeded": self._succeeded_slow}
             return Quiet(QUIET_SLOW, names)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-
 from resilix.core import options
 from resilix.core.budget import BudgetCore
 from resilix.core.options import checked
+from resilix.locks import Lock
 from resilix.policies.registry import REGISTRY
 
 
@@ -81,4 +80,4 @@ class RetryBudget:
         self.core.renew()
 
     def _after_fork(self) -> None:
-        self.core.lock = threading.Lock()
+        self.core.lock = Lock()

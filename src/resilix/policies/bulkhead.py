@@ -6,7 +6,8 @@ import math
 
 from resilix.core import options
 from resilix.core.options import Seconds, checked
-from resilix.core.permits import Hold, PermitQueue
+from resilix.core.permits import PermitQueue
+from resilix.core.tokens import Holding, Places
 from resilix.policies.bulkhead_calls import BulkheadCalls
 from resilix.policies.permit import Permit
 from resilix.policies.place import Place
@@ -49,7 +50,7 @@ class Bulkhead(BulkheadCalls):
         self._max_wait = (
             math.inf if max_wait is None else options.duration("Bulkhead", "max_wait", max_wait, zero="no waiting")
         )
-        self._queue = PermitQueue(limit, queue)
+        self._queue: PermitQueue = Places(limit, queue)
         self._late = 0
         REGISTRY.add("Bulkhead", self, stacklevel=3)
 
@@ -112,7 +113,7 @@ class Bulkhead(BulkheadCalls):
             BulkheadFullError: No place came free in time, or the line was full.
             DeadlineExpiredError: The deadline around this call leaves no time to wait for one.
         """
-        hold = Hold(self._queue)
+        hold = Holding(self._queue)
         place = Place(hold)
         try:
             self._enter(hold, self._name)
@@ -129,7 +130,7 @@ class Bulkhead(BulkheadCalls):
             with await slots.aacquire():
                 await fetch("ACME")
         """
-        hold = Hold(self._queue)
+        hold = Holding(self._queue)
         place = Place(hold)
         try:
             await self._aenter(hold, self._name)
@@ -147,7 +148,7 @@ class Bulkhead(BulkheadCalls):
 
     def _exchange(self) -> PermitQueue:
         """Begin with a queue in which all places are free; the one that calls in flight give theirs back to."""
-        queue = PermitQueue(self._queue.limit, self._queue.queue)
+        queue = Places(self._queue.limit, self._queue.queue)
         queue.attend()
         before, self._queue = self._queue, queue
         queue.attend()  # what has changed meanwhile reached the one before

@@ -11,35 +11,16 @@ from resilix.attention import ATTENTION, GIL
 from resilix.clock import SYSTEM
 from resilix.core.deadline import DEADLINE
 from resilix.core.permits import HELD, Hold, PermitQueue
+from resilix.core.tokens import Holding, Token, TokenQueue
 from resilix.errors import BulkheadFullError, bulkhead_full
 from resilix.events import HUB
 from resilix.policies.base import Guard
+from resilix.policies.bulkhead_quiet import QUIET
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.quiet import Live, Quiet, with_quiet
 from resilix.policies.target import Target, continue_async
 from resilix.policies.time_left import must_look, refuse_deadline
 from resilix.runtime import ThreadParker, async_parker
-
-QUIET = """
-places = queue
-free = places.free
-if not free and not (free := lend()):
-    if refuses():
-        raise refusal()
-    result = PLAIN
-else:
-    places.free = free - 1
-    try:
-        result = INNER
-    finally:
-        if not places.busy:
-            places.free += 1
-        elif not places.waiting:
-            places.kept += 1
-        else:
-            places.give_back()
-"""
-"""Take a place, and give it back."""
 
 
 class BulkheadCalls(Guard):
@@ -56,9 +37,10 @@ class BulkheadCalls(Guard):
         shell = self._bind_async(target) if target.is_async else self._bind_sync(target)
         names = {
             "queue": Live(lambda: self._queue),
-            "lend": self._lend,
+            "lend": self._lend if GIL else self._lend_token,
             "refuses": self._refuses,
             "refusal": self._refused,
+            "IndexError": IndexError,
         }
         return with_quiet(shell, Quiet(QUIET, names))
 
@@ -68,7 +50,7 @@ class BulkheadCalls(Guard):
 
         def placed(*args: Any, **kwargs: Any) -> Any:
             queue = self._queue
-            if queue.free < 1:
+            if queue.free < 1 or not GIL:
                 if impatient and queue.idle < 1 and not deadline.used:
                     self._refuse(queue, 0.0)
                 return attended(queue, args, kwargs)
@@ -87,7 +69,7 @@ class BulkheadCalls(Guard):
             return result
 
         def attended(queue: PermitQueue, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            hold = Hold(queue)
+            hold = Holding(queue)
             try:
                 self._enter(hold, target.label(args))
                 token = held.push(hold)
@@ -116,7 +98,7 @@ class BulkheadCalls(Guard):
 
         async def placed(*args: Any, **kwargs: Any) -> Any:
             queue = self._queue
-            if queue.free < 1:
+            if queue.free < 1 or not GIL:
                 if impatient and queue.idle < 1 and not deadline.used:
                     self._refuse(queue, 0.0)
                 return await attended(queue, args, kwargs)
@@ -132,7 +114,7 @@ class BulkheadCalls(Guard):
                     queue.give_back()
 
         async def attended(queue: PermitQueue, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            hold = Hold(queue)
+            hold = Holding(queue)
             try:
                 await self._aenter(hold, target.label(args))
                 token = held.push(hold)
@@ -181,10 +163,10 @@ class BulkheadCalls(Guard):
     def _begin(self, label: str) -> Hold | PermitQueue:
         """Take a place for a call that goes on when the function has returned; give the proof to _end."""
         queue = self._queue
-        if queue.free > 0:
+        if GIL and queue.free > 0:
             queue.free -= 1
             return queue
-        hold = Hold(queue)
+        hold = Holding(queue)
         try:
             self._enter(hold, label)
         except BaseException:
@@ -195,9 +177,9 @@ class BulkheadCalls(Guard):
     async def _abegin(self, label: str) -> Hold | PermitQueue:
         """The same, async."""
         queue = self._queue
-        if queue.free > 0:
+        if GIL and queue.free > 0:
             return self._begin(label)
-        hold = Hold(queue)
+        hold = Holding(queue)
         try:
             await self._aenter(hold, label)
         except BaseException:
@@ -228,15 +210,24 @@ class BulkheadCalls(Guard):
             queue.free += 1
         return queue.free
 
+    def _lend_token(self) -> Token | None:
+        """The same without a GIL: a place, which the call has then."""
+        queue = self._queue
+        if type(queue) is not TokenQueue or HELD.used or (ATTENTION.wanted and must_look()):
+            return None
+        return queue.lend()
+
     def _refuses(self) -> bool:
         """Whether a call is refused, and there is nothing more to look at."""
-        queue = self._queue
-        return queue.free + queue.kept < 1 and self._max_wait <= 0 and not (ATTENTION.wanted and must_look())
+        return self._queue.idle < 1 and self._max_wait <= 0 and not (ATTENTION.wanted and must_look())
 
     def _refused(self) -> BulkheadFullError:
         """The refusal of such a call: raised in the frame of the woven function."""
         queue = self._queue
-        queue.rejected += 1
+        if GIL:
+            queue.rejected += 1
+        else:
+            queue.reject()
         return bulkhead_full(self._name, queue.limit, 0.0)
 
     def _take(self, hold: Hold, label: str) -> bool:

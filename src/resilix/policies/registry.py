@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from resilix.attention import ATTENTION
 from resilix.errors import ResilixWarning
+from resilix.locks import RLock
 
 
 class Named(Protocol):
@@ -46,7 +47,7 @@ class Registry:
         self._exchanged: list[Callable[[], object]] = []
         self._warned: set[tuple[str, str]] = set()
         self._thread = threading.local()
-        self._lock = threading.RLock()  # a policy may be made by a finalizer, anywhere
+        self._lock = RLock()  # a policy may be made by a finalizer, anywhere
 
     def add(self, kind: str, policy: Named, *, stacklevel: int) -> None:
         """Enter a policy under its name; the newer one takes the name, and a warning says so once."""
@@ -147,7 +148,7 @@ class Registry:
 
     def after_fork(self) -> None:
         """In a forked child: locks and permits of the parent's other threads mean nothing here."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
         ATTENTION.after_fork()
         for then in self._forked:
             then()

@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Never, Self
 
 from resilix import events
-from resilix.attention import GIL
 from resilix.clock import SYSTEM
 from resilix.core import options
 from resilix.core.deadline import DEADLINE
@@ -82,7 +81,7 @@ def must_look() -> bool:
 
     To be asked where something in this process attends to calls.
     """
-    return bool(HUB.listeners) or over() or not GIL
+    return bool(HUB.listeners) or over()
 
 
 def check_deadline(policy: str, label: str, *, name: str | None = None) -> None:

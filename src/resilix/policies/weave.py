@@ -15,12 +15,12 @@ import functools
 import inspect
 import linecache
 import os
-import threading
 import types
 import weakref
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from resilix.locks import RLock
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.quiet import Live, Quiet
 from resilix.policies.registry import REGISTRY
@@ -70,7 +70,7 @@ class Loom:
     def __init__(self) -> None:
         self._codes: dict[tuple[Any, ...], types.CodeType] = {}
         self._numbers = 0
-        self._lock = threading.RLock()
+        self._lock = RLock()
 
     def code(self, levels: Sequence[Quiet], shape: Shape, *, is_async: bool) -> types.CodeType:
         """The code of a woven function, made once."""
@@ -104,7 +104,7 @@ class Loom:
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
 
 
 LOOM: Final = Loom()

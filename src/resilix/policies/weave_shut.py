@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
 import types
 import weakref
 from typing import Any, Final
 
 from resilix.injection import INJECTION
+from resilix.locks import RLock
 from resilix.policies.hook import entered
 from resilix.policies.weave_text import OWN, named, shape_of
 
@@ -30,7 +30,7 @@ class Shutter:
     def __init__(self) -> None:
         self._woven: weakref.WeakSet[types.FunctionType] = weakref.WeakSet()
         self._shut = False
-        self._lock = threading.RLock()  # a finalizer may decorate, anywhere
+        self._lock = RLock()  # a finalizer may decorate, anywhere
 
     def add(self, woven: types.FunctionType) -> None:
         """One more was made."""
@@ -56,7 +56,7 @@ class Shutter:
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
 
 
 SHUTTER: Final = Shutter()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from collections.abc import Hashable
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from resilix.clock import SYSTEM
+from resilix.locks import RLock
 
 K = TypeVar("K", bound=Hashable)
 
@@ -53,7 +53,7 @@ class Bursts(Generic[K]):
         self._length = window
         self._windows: dict[K, _Window] = {}
         # Reentrant, because a finaliser or a signal handler may make an event while this thread holds it.
-        self._lock = threading.RLock()
+        self._lock = RLock()
         _LIVE.add(self)
 
     def admit(self, key: K) -> bool:
@@ -98,7 +98,7 @@ class Bursts(Generic[K]):
 
     def after_fork(self) -> None:
         """In a forked child: what the parent did not write is the parent's to tell, and the lock may have been held."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._windows = {}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -13,6 +12,7 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
 from resilix.core import options
 from resilix.errors import ConfigurationError
+from resilix.locks import RLock
 from resilix.telemetry.otel_names import name_of, unit_of
 from resilix.telemetry.prom_reading import shapes, sound_readings
 from resilix.telemetry.readings import MOST_NAMES, Family, Sample
@@ -38,7 +38,7 @@ class Source:
         self._families: dict[str, Family] = {}
         self._asked: set[str] = set()
         self._counts: dict[str, dict[tuple[str, ...], tuple[float, float]]] = {}
-        self._lock = threading.RLock()  # a finalizer may collect, or install, anywhere
+        self._lock = RLock()  # a finalizer may collect, or install, anywhere
 
     def instrument(self, provider: MeterProvider) -> None:
         """Create the instruments, once for each provider."""
@@ -98,7 +98,7 @@ class Source:
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
 
 
 class Installation:
@@ -108,7 +108,7 @@ class Installation:
         self._sources: weakref.WeakKeyDictionary[MeterProvider, Source] = weakref.WeakKeyDictionary()
         self._global: Source | None = None
         self._now: Source | None = None
-        self._lock = threading.RLock()
+        self._lock = RLock()
 
     def start(self, provider: MeterProvider | None, most_names: int) -> Callable[[], None]:
         """Have the instruments of a provider show something, until the function that comes back is called."""
@@ -148,7 +148,7 @@ class Installation:
 
     def after_fork(self) -> None:
         """In a forked child: locks may have been held."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
         for source in {*self._sources.values(), *([self._global] if self._global else [])}:
             source.after_fork()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from opentelemetry.trace import Span
 from resilix import events
 from resilix.errors import ConfigurationError
 from resilix.events import Event
+from resilix.locks import RLock
 from resilix.telemetry.logs_facts import Fact, facts_of, http_facts_of, word_of
 
 TOLD: Final = (
@@ -54,7 +54,7 @@ class Telling:
 
     def __init__(self) -> None:
         self._unsubscribe: Callable[[], None] | None = None
-        self._lock = threading.RLock()
+        self._lock = RLock()
 
     def start(self) -> Callable[[], None]:
         """Subscribe, until the function that comes back is called."""
@@ -76,7 +76,7 @@ class Telling:
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
 
 
 TELLING: Final = Telling()

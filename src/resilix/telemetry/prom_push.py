@@ -17,6 +17,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from resilix.errors import ConfigurationError
+from resilix.locks import RLock
 from resilix.telemetry.prom_metrics import PushedCounter, PushedGauge, multiprocess
 from resilix.telemetry.prom_reading import shapes, sound_readings
 
@@ -141,7 +142,7 @@ class Pushing:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self.active: list[Pusher] = []
         self.recorders: weakref.WeakKeyDictionary[CollectorRegistry, Recorder] = weakref.WeakKeyDictionary()
         self._files_of: CollectorRegistry | None = None
@@ -179,7 +180,7 @@ class Pushing:
 
     def after_fork_in_child(self) -> None:
         """In the child: its own threads, its own counts."""
-        self.lock = threading.RLock()
+        self.lock = RLock()
         for pusher in self.active:
             pusher.forked()
 

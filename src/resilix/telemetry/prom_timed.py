@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, TypeAlias
@@ -15,6 +14,7 @@ from resilix.clock import SYSTEM
 from resilix.core.options import refuse
 from resilix.errors import ConfigurationError, RejectedError
 from resilix.events import HUB
+from resilix.locks import RLock
 from resilix.policies.base import Guard
 from resilix.policies.functions import PLAIN, AnyCallable, is_awaitable
 from resilix.policies.target import Target, continue_async
@@ -69,7 +69,7 @@ class Durations:
         return observe
 
 
-_LOCK = threading.RLock()
+_LOCK = RLock()
 _DURATIONS: weakref.WeakKeyDictionary[CollectorRegistry, dict[Scope, Durations]] = weakref.WeakKeyDictionary()
 _SHARED: dict[Scope, Durations] = {}
 """In multiprocess mode, where all registries write into the same files."""

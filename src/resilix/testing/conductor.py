@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from resilix.locks import RLock
 from resilix.testing.crowd import Crowd, EndlessWait, ThreadWait, Watch
 from resilix.testing.deadlock import Deadlocks, Standstill
 from resilix.testing.looker import Looker
@@ -49,7 +50,7 @@ class Conductor:
         self.timeline = Timeline()
         self.waits = Waits()
         # Reentrant: a coroutine collected in the middle of anything cancels its wait.
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self._crowd = Crowd()
         self._parties: dict[object, Party] = {}
         self.epoch = 0

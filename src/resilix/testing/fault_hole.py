@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
-import threading
 from contextlib import suppress
 from typing import Final
+
+from resilix.locks import Lock
 
 FULL: Final = 8
 """Connections that fill the backlog; more than systems add to a backlog of zero."""
@@ -16,7 +17,7 @@ class BlackHole:
 
     def __init__(self, host: str, family: socket.AddressFamily) -> None:
         self._host, self._family = host, family
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._sockets: list[socket.socket] = []
 
     @property

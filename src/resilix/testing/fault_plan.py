@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
@@ -10,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from resilix.core import options
 from resilix.core.options import refuse
 from resilix.errors import ConfigurationError
+from resilix.locks import Lock
 from resilix.testing.fault_record import Record, Seen
 from resilix.testing.fault_steps import Cut, Step
 from resilix.testing.steps import reply
@@ -34,7 +34,7 @@ class Plan:
     def __init__(self) -> None:
         self.default: Scripted = reply(200)
         self.errors: list[BaseException] = []
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._scripts: defaultdict[str, deque[tuple[Scripted, bool]]] = defaultdict(deque)
         self._always: dict[str, Scripted] = {}
         self._first: deque[Step] = deque()

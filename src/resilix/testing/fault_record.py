@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from resilix.locks import Lock
 from resilix.testing.fault_http import Head, path_of
 
 KEPT: Final = 1 << 20
@@ -66,7 +66,7 @@ class Record:
         finishing: The last bytes of the answer wait in the server's own buffer.
     """
 
-    def __init__(self, number: int, head: Head, connection: int, at: float, lock: threading.Lock) -> None:
+    def __init__(self, number: int, head: Head, connection: int, at: float, lock: Lock) -> None:
         self.head = head
         self.path = path_of(head.target)
         self.lock = lock
@@ -139,7 +139,7 @@ class Records:
     """All of them, in order of arrival."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._all: list[Record] = []
         self._by_request_id: dict[str, list[Record]] = {}
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import threading
 from types import TracebackType
 from typing import Any, Self
 
 from resilix.core import options
 from resilix.core.options import refuse
+from resilix.locks import Lock
 from resilix.testing.fault_engine import Engine
 from resilix.testing.fault_hole import BlackHole
 from resilix.testing.fault_plan import Plan, Scripted, entry
@@ -48,7 +48,7 @@ class FaultServer:
         self._name = options.name_of("FaultServer", name)
         self._plan = Plan()
         self._records = Records()
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._engine: Engine | None = None
         self._last: Engine | None = None
         self._hole = BlackHole(host, self._family)

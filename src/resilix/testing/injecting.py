@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import threading
 import warnings
 from difflib import get_close_matches
 from types import TracebackType
@@ -15,6 +14,7 @@ from typing import Any
 from resilix.core.options import refuse
 from resilix.errors import ConfigurationError, ResilixWarning
 from resilix.injection import INJECTION, NAMES
+from resilix.locks import RLock
 from resilix.policies.functions import AnyCallable, is_awaitable, promises_awaitable
 from resilix.policies.hook import apart
 from resilix.policies.registry import REGISTRY
@@ -28,11 +28,11 @@ from resilix.testing.switch import demand
 class _Changing:
     """Held while the door is opened or shut: one for all."""
 
-    lock = threading.RLock()
+    lock = RLock()
 
 
 def _after_fork() -> None:
-    _Changing.lock = threading.RLock()  # another thread of the parent may have held it
+    _Changing.lock = RLock()  # another thread of the parent may have held it
 
 
 if hasattr(os, "register_at_fork"):

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections import deque
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from resilix.core.options import Seconds
 from resilix.core.verdict import refuse_async
 from resilix.errors import ConfigurationError, ResilixWarning
 from resilix.events import HUB
+from resilix.locks import RLock
 from resilix.policies.base import Guard
 from resilix.policies.fates import LATENCY, Fate
 from resilix.policies.functions import AnyCallable, is_awaitable, promises_awaitable
@@ -53,7 +53,7 @@ class Plan(Guard):
     def __init__(self, text: str, *parts: Plan) -> None:
         self._text = text
         self._parts = parts
-        self._lock = threading.RLock()  # a finalizer may make a call, anywhere
+        self._lock = RLock()  # a finalizer may make a call, anywhere
         self._parked: set[Any] = set()
         self._releases = 0
         self._warned = False
@@ -267,7 +267,7 @@ class Plan(Guard):
 
     def _after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock, and none of them hangs here."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._parked = set()
 
     def _bind(self, target: Target) -> AnyCallable:

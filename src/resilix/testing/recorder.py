@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import EllipsisType, TracebackType
 from typing import Any, Final, Self
@@ -12,6 +11,7 @@ from resilix.clock import SYSTEM
 from resilix.core import options
 from resilix.errors import ConfigurationError
 from resilix.event_types import Event
+from resilix.locks import RLock
 from resilix.runtime import RUNTIME
 from resilix.testing.event_kinds import ROUTINE, Expected, Pattern, pattern_of
 from resilix.testing.event_lines import Recorded, describe, timeline
@@ -195,7 +195,7 @@ class EventRecording(EventRecord):
     def __init__(self, limit: int) -> None:
         super().__init__([])
         self._limit = limit
-        self._lock = threading.RLock()  # a coroutine that is collected anywhere may cause an event
+        self._lock = RLock()  # a coroutine that is collected anywhere may cause an event
         self._stop: Callable[[], None] | None = None
         self._clock = SYSTEM.now
         self._zero = 0.0

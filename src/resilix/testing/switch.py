@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -14,6 +13,7 @@ from resilix import events
 from resilix.errors import ConfigurationError
 from resilix.events import HUB
 from resilix.injection import INJECTION
+from resilix.locks import RLock
 
 ENVIRONMENT: Final = "RESILIX_FAULTS"
 HOW: Final = f"write with faults.enabled(): around it, or set {ENVIRONMENT}=1 in the environment"
@@ -42,7 +42,7 @@ class Switch:
         self._blocks = 0
         self._by_environment = setting.strip().lower() in ("1", "on", "true", "yes")
         self._to_be_told = self._by_environment
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self.turns = 0
         self.plans: weakref.WeakSet[Releasable] = weakref.WeakSet()
         INJECTION.enabled = self._by_environment
@@ -87,7 +87,7 @@ class Switch:
 
     def after_fork(self) -> None:
         """In a forked child: locks may have been held."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
         for plan in list(self.plans):
             plan._after_fork()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -11,6 +10,7 @@ from resilix.clock import SYSTEM, seeded
 from resilix.core import options
 from resilix.core.options import Seconds
 from resilix.errors import ConfigurationError
+from resilix.locks import Lock
 from resilix.runtime import RUNTIME
 from resilix.testing.conductor import Conductor
 from resilix.testing.driver import VirtualDriver
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from resilix.runtime import Driver
 
-_SWAP = threading.Lock()
+_SWAP = Lock()
 
 
 class VirtualTime:
