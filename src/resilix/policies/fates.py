@@ -140,17 +140,20 @@ class Fate:
         """
         if not POOL.owns(threading.current_thread()):
             limit = min(limit, DEADLINE.remaining(SYSTEM.now()))
-        parker = ThreadParker()
+        parker = ThreadParker(self._awaited())
         if self._owner._park(self, parker):
             try:
                 parker.park(None if limit == INFINITE else max(0.0, limit))
             finally:
                 self._owner._unpark(parker)
 
+    def _awaited(self) -> str:
+        return f"the release of {self._owner!r}"
+
     async def ahang(self, limit: float) -> None:
         """The same, async: a cancellation ends it too."""
         limit = min(limit, DEADLINE.remaining(SYSTEM.now()))
-        parker = async_parker()
+        parker = async_parker(self._awaited())
         if self._owner._park(self, parker):
             try:
                 await parker.park(None if limit == INFINITE else max(0.0, limit))
