@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from resilix.core import options
 from resilix.core.options import Seconds
+from resilix.errors import ConfigurationError
 from resilix.policies.fates import Fault
 
 
@@ -95,3 +96,24 @@ def span(owner: str, start: Seconds, seconds: Seconds | None) -> tuple[float, fl
     """Read a span of time: its beginning and its end, both in seconds."""
     first = options.duration(owner, "start", start, zero="at once")
     return first, float("inf") if seconds is None else first + options.duration(owner, "seconds", seconds)
+
+
+def no_plan(one: object, sign: str, other: object, *, wrong: object) -> ConfigurationError:
+    """The error for putting two together where one of them, ``wrong``, is no plan."""
+    written = [plan_for(each) or "faults.error(…)" if each is wrong else repr(each) for each in (one, other)]
+    return ConfigurationError(f"{one!r} {sign} {other!r}: both must be plans; write {written[0]} {sign} {written[1]}")
+
+
+def plan_for(value: object) -> str:
+    """How the plan is written that somebody may have meant by something that is none; "" where nobody can tell."""
+    if isinstance(value, type) and issubclass(value, BaseException):
+        return f"faults.error({value.__name__})"
+    if isinstance(value, BaseException):
+        return f"faults.error({value!r})"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"faults.status({value})"
+    if isinstance(value, float):
+        return f"faults.latency({value:g})"
+    if getattr(value, "__module__", None) == "resilix.testing.faults":
+        return f"faults.{getattr(value, '__name__', '')}(…)"
+    return ""

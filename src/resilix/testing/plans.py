@@ -16,7 +16,7 @@ from resilix.clock import SYSTEM
 from resilix.core import options
 from resilix.core.options import Seconds
 from resilix.core.verdict import refuse_async
-from resilix.errors import ConfigurationError, ResilixWarning
+from resilix.errors import ResilixWarning
 from resilix.events import HUB
 from resilix.policies.base import Guard
 from resilix.policies.fates import LATENCY, Fate
@@ -24,7 +24,7 @@ from resilix.policies.functions import AnyCallable, is_awaitable, promises_await
 from resilix.policies.target import Target
 from resilix.runtime import loop_runs
 from resilix.tally import TALLY
-from resilix.testing.plan_records import PASS, Counts, Decision, Entry, Occasion, span
+from resilix.testing.plan_records import PASS, Counts, Decision, Entry, Occasion, no_plan, span
 from resilix.testing.switch import HOW, POLICY, SWITCH
 
 MOST_LOGGED: Final = 256
@@ -70,17 +70,20 @@ class Plan(Guard):
     # -- putting together --------------------------------------------------------------------------------------
 
     def __and__(self, other: object) -> Plan:
-        return Both(self, self._combine("&", other))
+        if not isinstance(other, Plan):
+            raise no_plan(self, "&", other, wrong=other)
+        return Both(self, other)
 
     def __or__(self, other: object) -> Plan:
-        return Either(self, self._combine("|", other))
-
-    def _combine(self, sign: str, other: object) -> Plan:
         if not isinstance(other, Plan):
-            raise ConfigurationError(
-                f"{self!r} {sign} {other!r}: both must be plans; write {self!r} {sign} faults.error({other!r}), say"
-            )
-        return other
+            raise no_plan(self, "|", other, wrong=other)
+        return Either(self, other)
+
+    def __rand__(self, other: object) -> Plan:
+        raise no_plan(other, "&", self, wrong=other)
+
+    def __ror__(self, other: object) -> Plan:
+        raise no_plan(other, "|", self, wrong=other)
 
     def during(self, *, start: Seconds = 0.0, seconds: Seconds | None = None) -> Plan:
         """The same plan for a while only; before and after, calls pass.
