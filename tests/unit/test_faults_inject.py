@@ -513,5 +513,46 @@ def test_a_name_that_nothing_has_warns_when_its_block_met_no_call() -> None:
             quotes.call(price, "ACME")
     with faults.inject("inject-quotes", KeyError):
         pass  # a name there is, and no call: the breaker may have refused them all
-    with pytest.raises(ZeroDivisionError), faults.inject("inject-quote", KeyError):
-        1 / 0  # noqa: B018 - the test has failed already
+
+
+def test_a_test_that_fails_under_a_name_that_nothing_has_is_told_too() -> None:
+    """It has failed because nothing was injected: the error says so in a note, and there is no warning besides."""
+    with pytest.raises(AssertionError) as caught, faults.inject("inject-quote", KeyError):
+        assert quotes.call(price, "ACME") == "refused"
+    (note,) = caught.value.__notes__
+    assert "met no call" in note
+    assert "did you mean 'inject-quotes'?" in note
+    with pytest.raises(AssertionError) as caught, faults.inject("inject-quotes", faults.ok):
+        assert quotes.call(price, "ACME") == "refused"
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_a_block_that_was_never_begun_warns_when_it_is_thrown_away() -> None:
+    """A forgotten ``with`` would make a test pass that has tried nothing."""
+    with pytest.warns(ResilixWarning, match=r"never begun; write with faults\.inject\('inject-quotes', "):
+        faults.inject("inject-quotes", KeyError)
+    used = faults.inject("inject-quotes", KeyError)
+    with used:
+        pass
+    del used  # and warnings are errors here
+
+
+def test_a_function_of_a_test_is_known_by_what_comes_after_its_locals() -> None:
+    """As the assertions of a record know it; a method inside a class in it too, and nothing else."""
+
+    class Client:
+        @retry(on=KeyError)
+        def get(self) -> str:
+            return "passed"
+
+    @retry(on=KeyError)
+    def local() -> str:
+        return "passed"
+
+    for name, call in (("local", local), ("Client.get", Client().get)):
+        with faults.inject(name, faults.sequence(KeyError, then=OSError)) as plan, virtual_time():
+            with pytest.raises(OSError, match="injected"):
+                call()
+        assert plan.counts.calls == 2
+    with pytest.warns(ResilixWarning, match=r"'get'.*met no call"), faults.inject("get", KeyError):
+        assert Client().get() == "passed"

@@ -12,6 +12,7 @@ from resilix.clock import SYSTEM
 from resilix.core import options
 from resilix.errors import ConfigurationError
 from resilix.event_types import Event
+from resilix.policies.functions import local_name
 from resilix.runtime import RUNTIME
 from resilix.testing.event_kinds import ROUTINE, Expected, Pattern, pattern_of
 from resilix.testing.event_lines import Recorded, describe, timeline
@@ -69,7 +70,7 @@ class EventRecord:
             one
             for one in self.entries
             if (not patterns or _any(patterns, one.event))
-            and (name is None or name in (one.event.name, one.event.name.rpartition("<locals>.")[2]))
+            and (name is None or name in (one.event.name, local_name(one.event.name)))
             and (policy is None or one.event.policy == policy)
         ]
         return EventRecord(kept, self._dropped)
