@@ -173,6 +173,23 @@ def test_a_plan_befalls_each_attempt_once_under_every_form_of_its_name(way: str,
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
+def test_a_predicate_is_told_the_same_arguments_however_a_call_is_made(way: str, sync: bool) -> None:
+    """By position, by name or by default, and whatever is around the function: each has its name."""
+    name, both = WAYS[way]
+    fn = both[0] if sync else asynchronous(both[1])
+    seen: list[dict[str, Any]] = []
+
+    def note(call: faults.Occasion) -> bool:
+        seen.append(dict(call.arguments))
+        return call.arguments["day"] == 3
+
+    with faults.inject(name, faults.sequence(ConnectionError, faults.ok, repeat=True).when(note)):
+        assert [fn("ACME"), fn(symbol="ACME"), fn("ACME", day=3)] == ["ACME 0", "ACME 0", "ACME 3"]
+    assert seen == [{"symbol": "ACME", "day": day} for day in (0, 0, 3, 3)]
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_another_name_befalls_nothing(way: str) -> None:
     """Nor does a part of a name."""
     fn = WAYS[way][1][0]

@@ -164,6 +164,28 @@ def test_a_plan_is_for_a_while_and_for_some_calls() -> None:
     assert seen[0].request is None
 
 
+def test_the_arguments_of_a_call_have_names() -> None:
+    """Those of the function, with its defaults; a function that has no signature gives only what was passed by name."""
+    seen: list[object] = []
+    plan = faults.error(KeyError).when(lambda call: seen.append(call.arguments))
+
+    @plan
+    def offer(symbol: str, /, *days: int, by: str = "post", **more: int) -> str:
+        return symbol
+
+    offer("ACME", 1, 2, tax=3)
+    offer("ACME")
+    plan.call(max, "", "", key=len)
+    assert seen == [
+        {"symbol": "ACME", "days": (1, 2), "by": "post", "more": {"tax": 3}},
+        {"symbol": "ACME", "days": (), "by": "post", "more": {}},
+        {"key": len},
+    ]
+    with pytest.raises(TypeError, match="missing a required argument: 'symbol'"):
+        offer()  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    assert faults.Occasion(1, 0.0, "quotes", "quotes", (), {}).arguments == {}
+
+
 def test_what_a_predicate_raises_the_call_raises_and_nothing_is_counted() -> None:
     """A broken test is to be seen, not to pass."""
     plan = faults.error(KeyError).when(lambda call: call.number < 1 // 0)

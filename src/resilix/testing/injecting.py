@@ -121,7 +121,7 @@ class NameDoor:
         if promises_awaitable(fn) and loop_runs():
             return self.arun(names, fn, args, kwargs)  # whatever takes time must not block the loop
         for name, plan in self.plans(names):
-            fate = plan._meet(name, names[-1], args, kwargs)
+            fate = plan._meet(name, names[-1], args, kwargs, None, fn)
             if fate is not None:
                 fate.befall()
         token = NAMES.set(())
@@ -134,7 +134,7 @@ class NameDoor:
     async def arun(self, names: tuple[str, ...], fn: AnyCallable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The same, async."""
         for name, plan in self.plans(names):
-            fate = plan._meet(name, names[-1], args, kwargs)
+            fate = plan._meet(name, names[-1], args, kwargs, None, fn)
             if fate is not None:
                 await fate.abefall()
         result = fn(*args, **kwargs)

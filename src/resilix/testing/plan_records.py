@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -21,9 +22,10 @@ class Occasion:
         at: Seconds since the plan was put in force.
         name: What the plan was injected by, else the label.
         label: The name of the function, or of the HTTP policy.
-        args: Its arguments by position; empty for a request.
-        kwargs: Its arguments by name.
+        args: What the function is handed by position, which need not be how the caller wrote it; empty for a request.
+        kwargs: The same by name.
         request: The request, of httpx or httpx2; ``None`` for a function.
+        function: The function; ``None`` for a request.
     """
 
     number: int
@@ -32,7 +34,31 @@ class Occasion:
     label: str
     args: tuple[Any, ...] = field(repr=False)
     kwargs: Mapping[str, Any] = field(repr=False)
-    request: Any = field(repr=False)
+    request: Any = field(default=None, repr=False)
+    function: Callable[..., Any] | None = field(default=None, repr=False)
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """Its arguments by the names of the parameters, defaults included, however the call was written.
+
+        Empty for a request. Of a function that has no signature, as some of Python's own, those passed by name.
+
+        Example::
+
+            faults.error(ConnectionError).when(lambda call: call.arguments["symbol"] == "ACME")
+
+        Raises:
+            TypeError: They do not fit the function.
+        """
+        if self.function is None:
+            return {}
+        try:
+            signature = inspect.signature(self.function)
+        except ValueError:
+            return dict(self.kwargs)
+        bound = signature.bind(*self.args, **self.kwargs)
+        bound.apply_defaults()
+        return bound.arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +116,21 @@ class Decision(NamedTuple):
 
 
 PASS: Final = Decision()
+PASSED: Final = "passed"
+SHOWN: Final = 10
+"""How many of the calls it remembers the text of a plan shows."""
+
+
+def account(plan: str, counts: Counts, log: Sequence[Entry]) -> str:
+    """What a plan did, for the message of an assertion."""
+    did = [f"{number} {what}" for what, number in ((PASSED, counts.passed), *sorted(counts.faults.items()))]
+    lines = [f"{plan}: {counts.calls} call{'' if counts.calls == 1 else 's'}, {', '.join(did)}"]
+    if counts.delayed:
+        lines[0] += f", {counts.delayed:g} s of waiting"
+    if counts.skipped:
+        lines[0] += f"; {counts.skipped} let through, because faults were switched off"
+    lines += ["  …"] * (len(log) > SHOWN) + [f"  {one}" for one in log[-SHOWN:]]
+    return "\n".join(lines)
 
 
 def span(owner: str, start: Seconds, seconds: Seconds | None) -> tuple[float, float]:

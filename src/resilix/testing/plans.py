@@ -24,14 +24,11 @@ from resilix.policies.functions import AnyCallable, is_awaitable, promises_await
 from resilix.policies.target import Target
 from resilix.runtime import loop_runs
 from resilix.tally import TALLY
-from resilix.testing.plan_records import PASS, Counts, Decision, Entry, Occasion, no_plan, span
+from resilix.testing.plan_records import PASS, PASSED, Counts, Decision, Entry, Occasion, account, no_plan, span
 from resilix.testing.switch import HOW, POLICY, SWITCH
 
 MOST_LOGGED: Final = 256
 """How many calls a plan remembers."""
-SHOWN: Final = 10
-"""How many of them its text shows."""
-PASSED: Final = "passed"
 
 
 class Plan(Guard):
@@ -141,15 +138,7 @@ class Plan(Guard):
         return repr(self).removeprefix("faults.")
 
     def __str__(self) -> str:
-        counts, log = self.counts, self.log
-        did = [f"{number} {what}" for what, number in ((PASSED, counts.passed), *sorted(counts.faults.items()))]
-        lines = [f"{self!r}: {counts.calls} call{'' if counts.calls == 1 else 's'}, {', '.join(did)}"]
-        if counts.delayed:
-            lines[0] += f", {counts.delayed:g} s of waiting"
-        if counts.skipped:
-            lines[0] += f"; {counts.skipped} let through, because faults were switched off"
-        lines += ["  …"] * (len(log) > SHOWN) + [f"  {one}" for one in log[-SHOWN:]]
-        return "\n".join(lines)
+        return account(repr(self), self.counts, self.log)
 
     # -- by hand -----------------------------------------------------------------------------------------------
 
@@ -199,6 +188,7 @@ class Plan(Guard):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
         request: Any = None,
+        function: AnyCallable | None = None,
     ) -> Fate | None:
         """Decide about one call; ``None`` while faults are switched off."""
         if not SWITCH.on():
@@ -211,7 +201,8 @@ class Plan(Guard):
                 began = self._began = (now, clock, SWITCH.turns)
             self._numbers += 1
             number, releases = self._numbers, self._releases
-        decision = self._consult(Occasion(number, now - began[0], name, label, args, kwargs or {}, request))
+        occasion = Occasion(number, now - began[0], name, label, args, kwargs or {}, request, function)
+        decision = self._consult(occasion)
         fault = decision.fault
         if fault is not None or decision.delay > 0:
             kind = LATENCY if fault is None else fault.kind
@@ -278,7 +269,7 @@ class Plan(Guard):
 
         async def awaited(*args: Any, **kwargs: Any) -> Any:
             label = target.label(args)
-            fate = self._meet(label, label, target.arguments(args), kwargs)
+            fate = self._meet(label, label, target.arguments(args), kwargs, None, target.function(args))
             if fate is not None:
                 await fate.abefall()
             result = fn(*args, **kwargs)
@@ -291,7 +282,7 @@ class Plan(Guard):
             if promises_awaitable(target.function(args)) and loop_runs():
                 return awaited(*args, **kwargs)
             label = target.label(args)
-            fate = self._meet(label, label, target.arguments(args), kwargs)
+            fate = self._meet(label, label, target.arguments(args), kwargs, None, target.function(args))
             if fate is not None:
                 fate.befall()
             return fn(*args, **kwargs)
