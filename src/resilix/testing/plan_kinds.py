@@ -93,9 +93,8 @@ class InOrder(Plan):
             index %= len(self._entries)
         return (self._entries[index] if index < len(self._entries) else self._then)._consult(occasion)
 
-    def reset(self) -> None:
-        """Start over; see :meth:`Plan.reset`."""
-        super().reset()
+    def _renew(self) -> None:
+        super()._renew()
         with self._lock:
             self._next = 0
 
@@ -114,9 +113,8 @@ class Rate(Plan):
             drawn = self._chance.draw()
         return self._parts[0]._consult(occasion) if drawn.random() < self._share else PASS
 
-    def reset(self) -> None:
-        """Start over; see :meth:`Plan.reset`."""
-        super().reset()
+    def _renew(self) -> None:
+        super()._renew()
         with self._lock:
             self._chance.start_over()
 
@@ -134,9 +132,8 @@ class Latency(Plan):
             drawn = self._chance.draw()
         return Decision(max(0.0, self._duration.draw(drawn)))
 
-    def reset(self) -> None:
-        """Start over; see :meth:`Plan.reset`."""
-        super().reset()
+    def _renew(self) -> None:
+        super()._renew()
         with self._lock:
             self._chance.start_over()
 

@@ -150,11 +150,15 @@ class Plan(Guard):
             plan.reset()
         """
         self.release()
+        self._renew()
+
+    def _renew(self) -> None:
+        """The same for all plans at once, when a test begins; who hangs hangs on, as calls in flight do."""
         with self._lock:
             self._start_over()
             self._began = None
         for part in self._parts:
-            part.reset()
+            part._renew()
 
     def release(self) -> None:
         """Let all calls go that hang now: each ends with ``TimeoutError``. Later ones hang again.

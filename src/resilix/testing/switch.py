@@ -26,6 +26,9 @@ class Releasable(Protocol):
     def release(self) -> None:
         """Let them go."""
 
+    def _renew(self) -> None:
+        """Start over, without letting anybody go."""
+
     def _after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held its lock."""
 
@@ -84,6 +87,13 @@ class Switch:
             plan.release()
         if last and not self._by_environment:
             _tell("enabled()", on=False)
+
+    def renew(self) -> None:
+        """Have all plans start over."""
+        with self._lock:
+            plans = list(self.plans)
+        for plan in plans:
+            plan._renew()
 
     def after_fork(self) -> None:
         """In a forked child: locks may have been held."""
