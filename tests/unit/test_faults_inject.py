@@ -509,6 +509,22 @@ def test_without_the_switch_nothing_can_be_injected() -> None:
     assert INJECTION.door is None
 
 
+def test_a_block_that_is_left_twice_does_not_keep_faults_switched_on() -> None:
+    """Counted off once too often, the next block would never switch them off again."""
+    SWITCH.leave()
+    try:
+        block = faults.enabled()
+        with block, block:
+            assert INJECTION.enabled
+        with pytest.raises(ConfigurationError, match=r"enabled\(\): its block is not running"):
+            block.__exit__(None, None, None)
+        with faults.enabled():
+            assert INJECTION.enabled
+        assert not INJECTION.enabled
+    finally:
+        SWITCH.enter()
+
+
 def test_switched_off_in_the_middle_of_a_block_calls_pass() -> None:
     """The switch is what counts."""
     with faults.inject("inject-quotes", KeyError) as plan:

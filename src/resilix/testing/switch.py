@@ -117,15 +117,23 @@ if hasattr(os, "register_at_fork"):
 class Enabled:
     """Made by :func:`enabled`, where it is described."""
 
-    __slots__ = ()
+    __slots__ = ("_entered",)
+
+    def __init__(self) -> None:
+        self._entered = 0
 
     def __enter__(self) -> Self:
+        self._entered += 1
         SWITCH.enter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._entered == 0:
+            # Counted off once too often, a later block would never switch them off again.
+            raise ConfigurationError("faults.enabled(): its block is not running; write with faults.enabled(): …")
+        self._entered -= 1
         SWITCH.leave()
 
 
