@@ -67,7 +67,7 @@ class Counts:
 
     Attributes:
         calls: Calls it decided about.
-        passed: Those that were made, delayed ones included.
+        passed: Those it let pass, delayed ones included, even if their time was over before the delay was.
         skipped: Calls it let through because faults were switched off; not among ``calls``.
         faults: How often each fault stood in place of a call: ``{"ConnectError": 2, "503": 1, "hang": 1}``.
         delayed: Seconds of injected waiting. A wait that was cancelled counts as far as it came.

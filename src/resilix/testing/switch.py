@@ -52,7 +52,7 @@ class Switch:
 
     def on(self) -> bool:
         """Whether it is on; says so to the listeners, where nobody could hear of it before."""
-        if self._to_be_told:
+        if self._to_be_told and HUB.listeners:
             with self._lock:
                 mine, self._to_be_told = self._to_be_told, False
             if mine:
