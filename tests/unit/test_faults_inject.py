@@ -560,6 +560,26 @@ def test_a_test_that_fails_under_a_name_that_nothing_has_is_told_too() -> None:
     assert not hasattr(caught.value, "__notes__")
 
 
+@pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
+def test_a_status_around_a_function_is_told_though_a_policy_has_swallowed_the_mistake(sync: bool) -> None:
+    """A fallback for every error would make a test pass that has tried something else."""
+    both = stacked(fallback("none", on=Exception), retry(on=Exception, attempts=2, wait=0), quotes)
+    fn = both[0] if sync else asynchronous(both[1])
+    with pytest.warns(ResilixWarning, match="the status 503, and a function has no status"):
+        with faults.inject("inject-quotes", 503):
+            assert fn("ACME") == "none"
+    with pytest.raises(AssertionError) as caught, faults.inject("inject-quotes", faults.sequence(503)):
+        assert fn("ACME") == "503"
+    assert "a function has no status" in caught.value.__notes__[0]
+    plan = faults.sequence(503)
+    with pytest.raises(ConfigurationError, match="a function has no status") as refused:
+        with faults.inject("inject-quotes", plan):
+            quotes.call(price, "ACME")
+    assert not hasattr(refused.value, "__notes__")
+    with faults.inject("inject-quotes", plan):
+        assert fn("ACME") == "ACME 0"  # and no warning: the next block is another matter
+
+
 def test_a_block_that_was_never_begun_warns_when_it_is_thrown_away() -> None:
     """A forgotten ``with`` would make a test pass that has tried nothing."""
     with pytest.warns(ResilixWarning, match=r"never begun; write with faults\.inject\('inject-quotes', "):

@@ -44,6 +44,9 @@ class Fault(NamedTuple):
 class Owner(Protocol):
     """The plan a fate comes from."""
 
+    _misused: str
+    """What was wrong with how it is used: a policy around the call may swallow the error that says so."""
+
     def _park(self, fate: Fate, parker: Any) -> bool:
         """A call is about to hang; False when the plan was released since the fate was decided."""
         ...
@@ -98,11 +101,13 @@ class Fate:
         if fault.kind == HANG:
             raise hung()
         if fault.make is None:
-            raise ConfigurationError(
+            mistake = ConfigurationError(
                 f"the fault plan answers with the status {fault.text}, and a function has no status: put such a plan "
                 "into an HTTP client (FaultTransport), inject it by the name of an HTTP policy, or raise what your "
                 f"client raises for {fault.text}: faults.error(…)"
             )
+            self._owner._misused = str(mistake)
+            raise mistake
         raise fault.make()
 
     # -- waiting -----------------------------------------------------------------------------------------------

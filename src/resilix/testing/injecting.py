@@ -74,13 +74,15 @@ class Injected:
             self._under_way = False
             _change(tuple(one for one in _current() if one is not self))
         self.plan.release()
-        mistake = "" if self.met else self._mistake()
-        if mistake and error is None:
+        mistake = self.plan._misused if self.met else self._unknown()
+        if not mistake or isinstance(error, ConfigurationError):
+            return  # which says it itself
+        if error is None:
             warnings.warn(mistake, ResilixWarning, stacklevel=2)
-        elif mistake and error is not None:
+        else:
             error.add_note(f"resilix: {mistake}")
 
-    def _mistake(self) -> str:
+    def _unknown(self) -> str:
         """What is wrong with a name that met no call; a misspelt one would make a test pass that has tried nothing."""
         known = {one.name for one in REGISTRY.live()} | SHUTTER.names()
         known |= {name for one in REGISTRY.counted() if isinstance(name := getattr(one, "name", None), str)}

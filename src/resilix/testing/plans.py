@@ -54,6 +54,7 @@ class Plan(Guard):
         self._parked: set[Any] = set()
         self._releases = 0
         self._warned = False
+        self._misused = ""
         self._began: tuple[float, Callable[[], float], int] | None = None
         self._start_over()
         SWITCH.add(self)
@@ -184,6 +185,7 @@ class Plan(Guard):
         now = clock()
         with self._lock:
             self._began = (now, clock, SWITCH.turns)
+            self._misused = ""
 
     def _meet(
         self,
