@@ -580,6 +580,18 @@ def test_a_status_around_a_function_is_told_though_a_policy_has_swallowed_the_mi
         assert fn("ACME") == "ACME 0"  # and no warning: the next block is another matter
 
 
+def test_a_broken_predicate_is_told_though_a_policy_has_swallowed_its_error() -> None:
+    """The same for what the test's own part of a plan raises."""
+    guarded = fallback("none", on=Exception)(quotes(price))
+    plan = faults.error(ConnectionError).when(lambda call: call.arguments["symbl"] == "ACME")
+    with pytest.warns(ResilixWarning, match=r"when\(<lambda>\) raised KeyError itself: 'symbl'"):
+        with faults.inject("inject-quotes", plan):
+            assert guarded("ACME") == "none"
+    with pytest.raises(KeyError) as caught, faults.inject("inject-quotes", plan):
+        quotes.call(price, "ACME")
+    assert "raised KeyError itself" in caught.value.__notes__[0]
+
+
 def test_a_block_that_was_never_begun_warns_when_it_is_thrown_away() -> None:
     """A forgotten ``with`` would make a test pass that has tried nothing."""
     with pytest.warns(ResilixWarning, match=r"never begun; write with faults\.inject\('inject-quotes', "):

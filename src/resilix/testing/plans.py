@@ -53,8 +53,7 @@ class Plan(Guard):
         self._lock = threading.RLock()  # a finalizer may make a call, anywhere
         self._parked: set[Any] = set()
         self._releases = 0
-        self._warned = False
-        self._misused = ""
+        self._warned, self._misused = False, ""
         self._began: tuple[float, Callable[[], float], int] | None = None
         self._start_over()
         SWITCH.add(self)
@@ -208,7 +207,11 @@ class Plan(Guard):
             self._numbers += 1
             number, releases = self._numbers, self._releases
         occasion = Occasion(number, now - began[0], name, label, args, kwargs or {}, request, function)
-        decision = self._consult(occasion)
+        try:
+            decision = self._consult(occasion)
+        except Exception as error:
+            self._misused = f"{self!r} raised {type(error).__name__} itself: {error}"
+            raise
         fault = decision.fault
         if fault is not None or decision.delay > 0:
             kind = LATENCY if fault is None else fault.kind
