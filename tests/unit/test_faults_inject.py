@@ -21,6 +21,7 @@ from resilix import (
     ConfigurationError,
     Policy,
     ResilixWarning,
+    RetryBudget,
     TimeoutExceededError,
     deadline,
     fallback,
@@ -546,6 +547,15 @@ def test_a_name_that_nothing_has_warns_when_its_block_met_no_call() -> None:
             quotes.call(price, "ACME")
     with faults.inject("inject-quotes", KeyError):
         pass  # a name there is, and no call: the breaker may have refused them all
+
+
+def test_the_name_of_a_budget_is_no_name_of_a_call() -> None:
+    """Nothing runs under a retry budget, so what is injected under its name meets nothing, and that is said."""
+    budget = RetryBudget("inject-budget")
+    guarded = retry(on=KeyError, budget=budget)(price)
+    with pytest.warns(ResilixWarning, match="'inject-budget'.*is that of a RetryBudget, and calls run under none"):
+        with faults.inject("inject-budget", KeyError):
+            assert guarded("ACME") == "ACME 0"
 
 
 def test_a_test_that_fails_under_a_name_that_nothing_has_is_told_too() -> None:

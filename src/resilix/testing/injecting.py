@@ -15,6 +15,7 @@ from typing import Any
 from resilix.core.options import refuse
 from resilix.errors import ConfigurationError, ResilixWarning
 from resilix.injection import INJECTION, NAMES
+from resilix.policies.budget import RetryBudget
 from resilix.policies.functions import AnyCallable, is_awaitable, local_name, promises_awaitable
 from resilix.policies.hook import apart
 from resilix.policies.registry import REGISTRY
@@ -84,11 +85,15 @@ class Injected:
 
     def _unknown(self) -> str:
         """What is wrong with a name that met no call; a misspelt one would make a test pass that has tried nothing."""
-        known = {one.name for one in REGISTRY.live()} | SHUTTER.names()
+        live = REGISTRY.live()
+        budgets = {one.name for one in live if isinstance(one, RetryBudget)}
+        known = {one.name for one in live if not isinstance(one, RetryBudget)} | SHUTTER.names()
         known |= {name for one in REGISTRY.counted() if isinstance(name := getattr(one, "name", None), str)}
         known |= {local_name(one) for one in known}
         if self.name in known:
             return ""  # its breaker refused everything, say
+        if self.name in budgets:
+            return f"{self!r} met no call: the name is that of a RetryBudget, and calls run under none"
         near = get_close_matches(self.name, sorted(known), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return f"{self!r} met no call, and no policy or function is known by that name{hint}"
