@@ -179,7 +179,8 @@ def test_who_hangs_in_a_fault_plan_is_told_where_the_users_code_calls(backend: s
         message, told = deadlocked(price if backend == "thread" else lambda: anyio.run(main, backend=backend))
     assert told == 1
     place = "deadlocked" if backend == "thread" else "test_who_hangs.*main"
-    assert re.search(rf"waits for the release of faults\.hang\(\), .*\.py:\d+ in {place}$", message, re.MULTILINE)
+    wait = rf'waits for the release of faults\.hang\(\) around "{re.escape(name)}", .*\.py:\d+ in {place}$'
+    assert re.search(wait, message, re.MULTILINE)
 
 
 def lose_every_wakeup(monkeypatch: pytest.MonkeyPatch) -> None:

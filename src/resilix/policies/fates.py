@@ -69,10 +69,11 @@ class Fate:
         releases: How often its plan had been released when this was decided.
     """
 
-    __slots__ = ("_owner", "delay", "fault", "releases")
+    __slots__ = ("_label", "_owner", "delay", "fault", "releases")
 
-    def __init__(self, owner: Owner, delay: float, fault: Fault | None, releases: int) -> None:
+    def __init__(self, owner: Owner, label: str, delay: float, fault: Fault | None, releases: int) -> None:
         self._owner = owner
+        self._label = label
         self.delay = delay
         self.fault = fault
         self.releases = releases
@@ -153,7 +154,7 @@ class Fate:
                 self._owner._unpark(parker)
 
     def _awaited(self) -> str:
-        return f"the release of {self._owner!r}"
+        return f'the release of {self._owner!r} around "{self._label}"'
 
     async def ahang(self, limit: float) -> None:
         """The same, async: a cancellation ends it too."""

@@ -218,7 +218,7 @@ class Plan(Guard):
             TALLY.add("faults", name, kind)
             if HUB.listeners:
                 HUB.emit(events.FaultInjected(policy=POLICY, name=name, fault=kind, delay=decision.delay))
-        return Fate(self, decision.delay, fault, releases)
+        return Fate(self, label, decision.delay, fault, releases)
 
     def _consult(self, occasion: Occasion) -> Decision:
         """Decide, and write it down."""
