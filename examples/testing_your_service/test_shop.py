@@ -107,9 +107,9 @@ async def test_the_shop_neither_loads_a_sick_price_service_nor_stays_down_after_
     """Two minutes of traffic at 70 % of what the price service can answer, with these policies, in about a second."""
     there = Dependency(capacity=4, service=exponential(0.02), script=[trouble], error=httpx2.ConnectError)
     result = simulate(quotes.guard, load=poisson(140), dependency=there, seconds=120, seed=7)
-    assert result.recovered, result
-    assert result.attempts_per_call < 1.2, result
-    assert result.latency.most <= 0.2, result
+    assert result.recovered, str(result)
+    assert result.attempts_per_call < 1.2, str(result)
+    assert result.latency.most <= 0.2, str(result)
 
 
 async def test_the_breaker_says_why_it_opened(

@@ -24,6 +24,7 @@ class Plan(Protocol):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
         request: Any = None,
+        function: Callable[..., Any] | None = None,
     ) -> Any:
         """The fate of one call; ``None`` while faults are switched off."""
         ...

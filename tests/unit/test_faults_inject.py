@@ -21,6 +21,7 @@ from resilix import (
     ConfigurationError,
     Policy,
     ResilixWarning,
+    RetryBudget,
     TimeoutExceededError,
     deadline,
     fallback,
@@ -170,6 +171,23 @@ def test_a_plan_befalls_each_attempt_once_under_every_form_of_its_name(way: str,
     assert runs == ["BEFORE", "ACME", "INIT", "AFTER"]
     assert plan.counts.calls == 4, plan
     assert {entry.label for entry in plan.log} <= {"price", "aprice"}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
+def test_a_predicate_is_told_the_same_arguments_however_a_call_is_made(way: str, sync: bool) -> None:
+    """By position, by name or by default, and whatever is around the function: each has its name."""
+    name, both = WAYS[way]
+    fn = both[0] if sync else asynchronous(both[1])
+    seen: list[dict[str, Any]] = []
+
+    def note(call: faults.Occasion) -> bool:
+        seen.append(dict(call.arguments))
+        return call.arguments["day"] == 3
+
+    with faults.inject(name, faults.sequence(ConnectionError, faults.ok, repeat=True).when(note)):
+        assert [fn("ACME"), fn(symbol="ACME"), fn("ACME", day=3)] == ["ACME 0", "ACME 0", "ACME 3"]
+    assert seen == [{"symbol": "ACME", "day": day} for day in (0, 0, 3, 3)]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -492,6 +510,22 @@ def test_without_the_switch_nothing_can_be_injected() -> None:
     assert INJECTION.door is None
 
 
+def test_a_block_that_is_left_twice_does_not_keep_faults_switched_on() -> None:
+    """Counted off once too often, the next block would never switch them off again."""
+    SWITCH.leave()
+    try:
+        block = faults.enabled()
+        with block, block:
+            assert INJECTION.enabled
+        with pytest.raises(ConfigurationError, match=r"enabled\(\): its block is not running"):
+            block.__exit__(None, None, None)
+        with faults.enabled():
+            assert INJECTION.enabled
+        assert not INJECTION.enabled
+    finally:
+        SWITCH.enter()
+
+
 def test_switched_off_in_the_middle_of_a_block_calls_pass() -> None:
     """The switch is what counts."""
     with faults.inject("inject-quotes", KeyError) as plan:
@@ -513,5 +547,87 @@ def test_a_name_that_nothing_has_warns_when_its_block_met_no_call() -> None:
             quotes.call(price, "ACME")
     with faults.inject("inject-quotes", KeyError):
         pass  # a name there is, and no call: the breaker may have refused them all
-    with pytest.raises(ZeroDivisionError), faults.inject("inject-quote", KeyError):
-        1 / 0  # noqa: B018 - the test has failed already
+
+
+def test_the_name_of_a_budget_is_no_name_of_a_call() -> None:
+    """Nothing runs under a retry budget, so what is injected under its name meets nothing, and that is said."""
+    budget = RetryBudget("inject-budget")
+    guarded = retry(on=KeyError, budget=budget)(price)
+    with pytest.warns(ResilixWarning, match="'inject-budget'.*is that of a RetryBudget, and calls run under none"):
+        with faults.inject("inject-budget", KeyError):
+            assert guarded("ACME") == "ACME 0"
+
+
+def test_a_test_that_fails_under_a_name_that_nothing_has_is_told_too() -> None:
+    """It has failed because nothing was injected: the error says so in a note, and there is no warning besides."""
+    with pytest.raises(AssertionError) as caught, faults.inject("inject-quote", KeyError):
+        assert quotes.call(price, "ACME") == "refused"
+    (note,) = caught.value.__notes__
+    assert "met no call" in note
+    assert "did you mean 'inject-quotes'?" in note
+    with pytest.raises(AssertionError) as caught, faults.inject("inject-quotes", faults.ok):
+        assert quotes.call(price, "ACME") == "refused"
+    assert not hasattr(caught.value, "__notes__")
+
+
+@pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
+def test_a_status_around_a_function_is_told_though_a_policy_has_swallowed_the_mistake(sync: bool) -> None:
+    """A fallback for every error would make a test pass that has tried something else."""
+    both = stacked(fallback("none", on=Exception), retry(on=Exception, attempts=2, wait=0), quotes)
+    fn = both[0] if sync else asynchronous(both[1])
+    with pytest.warns(ResilixWarning, match="the status 503, and a function has no status"):
+        with faults.inject("inject-quotes", 503):
+            assert fn("ACME") == "none"
+    with pytest.raises(AssertionError) as caught, faults.inject("inject-quotes", faults.sequence(503)):
+        assert fn("ACME") == "503"
+    assert "a function has no status" in caught.value.__notes__[0]
+    plan = faults.sequence(503)
+    with pytest.raises(ConfigurationError, match="a function has no status") as refused:
+        with faults.inject("inject-quotes", plan):
+            quotes.call(price, "ACME")
+    assert not hasattr(refused.value, "__notes__")
+    with faults.inject("inject-quotes", plan):
+        assert fn("ACME") == "ACME 0"  # and no warning: the next block is another matter
+
+
+def test_a_broken_predicate_is_told_though_a_policy_has_swallowed_its_error() -> None:
+    """The same for what the test's own part of a plan raises."""
+    guarded = fallback("none", on=Exception)(quotes(price))
+    plan = faults.error(ConnectionError).when(lambda call: call.arguments["symbl"] == "ACME")
+    with pytest.warns(ResilixWarning, match=r"when\(<lambda>\) raised KeyError itself: 'symbl'"):
+        with faults.inject("inject-quotes", plan):
+            assert guarded("ACME") == "none"
+    with pytest.raises(KeyError) as caught, faults.inject("inject-quotes", plan):
+        quotes.call(price, "ACME")
+    assert "raised KeyError itself" in caught.value.__notes__[0]
+
+
+def test_a_block_that_was_never_begun_warns_when_it_is_thrown_away() -> None:
+    """A forgotten ``with`` would make a test pass that has tried nothing."""
+    with pytest.warns(ResilixWarning, match=r"never begun; write with faults\.inject\('inject-quotes', "):
+        faults.inject("inject-quotes", KeyError)
+    used = faults.inject("inject-quotes", KeyError)
+    with used:
+        pass
+    del used  # and warnings are errors here
+
+
+def test_a_function_of_a_test_is_known_by_what_comes_after_its_locals() -> None:
+    """As the assertions of a record know it; a method inside a class in it too, and nothing else."""
+
+    class Client:
+        @retry(on=KeyError)
+        def get(self) -> str:
+            return "passed"
+
+    @retry(on=KeyError)
+    def local() -> str:
+        return "passed"
+
+    for name, call in (("local", local), ("Client.get", Client().get)):
+        with faults.inject(name, faults.sequence(KeyError, then=OSError)) as plan, virtual_time():
+            with pytest.raises(OSError, match="injected"):
+                call()
+        assert plan.counts.calls == 2
+    with pytest.warns(ResilixWarning, match=r"'get'.*met no call"), faults.inject("get", KeyError):
+        assert Client().get() == "passed"

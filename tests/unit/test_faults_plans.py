@@ -164,6 +164,28 @@ def test_a_plan_is_for_a_while_and_for_some_calls() -> None:
     assert seen[0].request is None
 
 
+def test_the_arguments_of_a_call_have_names() -> None:
+    """Those of the function, with its defaults; a function that has no signature gives only what was passed by name."""
+    seen: list[object] = []
+    plan = faults.error(KeyError).when(lambda call: seen.append(call.arguments))
+
+    @plan
+    def offer(symbol: str, /, *days: int, by: str = "post", **more: int) -> str:
+        return symbol
+
+    offer("ACME", 1, 2, tax=3)
+    offer("ACME")
+    plan.call(max, "", "", key=len)
+    assert seen == [
+        {"symbol": "ACME", "days": (1, 2), "by": "post", "more": {"tax": 3}},
+        {"symbol": "ACME", "days": (), "by": "post", "more": {}},
+        {"key": len},
+    ]
+    with pytest.raises(TypeError, match="missing a required argument: 'symbol'"):
+        offer()  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    assert faults.Occasion(1, 0.0, "quotes", "quotes", (), {}).arguments == {}
+
+
 def test_what_a_predicate_raises_the_call_raises_and_nothing_is_counted() -> None:
     """A broken test is to be seen, not to pass."""
     plan = faults.error(KeyError).when(lambda call: call.number < 1 // 0)
@@ -386,12 +408,22 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: faults.outage(start=-1), "zero or more"),
     (lambda: faults.outage(seconds=0), "more than zero"),
     (lambda: faults.error(int), "it is no exception"),  # type: ignore[arg-type]
-    (lambda: faults.error("no"), "it must be a function"),  # type: ignore[arg-type]
+    (lambda: faults.error("no"), "an exception, or a function that makes one"),  # type: ignore[arg-type]
+    (lambda: faults.error(None), "an exception, or a function that makes one"),  # type: ignore[arg-type]
+    (lambda: faults.error(503), r"write faults\.status\(503\)"),  # type: ignore[arg-type]
+    (lambda: faults.error(faults.hang()), r"faults\.hang\(\) is a plan already"),  # type: ignore[arg-type]
+    (lambda: faults.sequence(faults.hang), r"write faults\.hang\(…\)"),
+    (lambda: faults.sequence(faults.latency, faults.ok), r"write faults\.latency\(…\)"),
+    (lambda: faults.sequence([KeyError, 503]), r"write faults\.sequence\(\*…\)"),
     (lambda: faults.error(NeedsTwo), r"write faults\.error\(lambda: NeedsTwo"),
     (lambda: faults.error(NeedsTwo(1, two=2)), "cannot be copied"),
     (lambda: faults.ok.when(None), "it must be a function"),  # type: ignore[arg-type]
-    (lambda: faults.ok & KeyError, r"write faults\.ok & faults\.error"),
-    (lambda: faults.ok | 503, "both must be plans"),
+    (lambda: faults.ok & KeyError, r"write faults\.ok & faults\.error\(KeyError\)"),
+    (lambda: faults.ok | 503, r"write faults\.ok \| faults\.status\(503\)"),
+    (lambda: faults.ok & 0.5, r"write faults\.ok & faults\.latency\(0\.5\)"),
+    (lambda: KeyError | faults.ok, r"write faults\.error\(KeyError\) \| faults\.ok"),
+    (lambda: 503 & faults.ok, r"write faults\.status\(503\) & faults\.ok"),
+    (lambda: "no" | faults.ok, "both must be plans"),
     (lambda: faults.inject("", faults.ok), "the name of a policy"),
     (lambda: faults.inject("quotes", 0.5), r"faults\.latency"),
 ]

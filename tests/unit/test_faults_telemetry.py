@@ -91,6 +91,8 @@ logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
 from resilix import CircuitBreaker
 from resilix.telemetry.logs import log_events
 from resilix.testing import faults
+from resilix.testing.switch import SWITCH
+SWITCH.on()  # a call that came before anybody listened
 log_events()
 quotes = CircuitBreaker("quotes")
 with faults.inject("quotes", KeyError):
@@ -107,7 +109,7 @@ print(*[family.samples[0].value for family in readings() if family.name == "resi
 
 @pytest.mark.parametrize(("setting", "on"), [("1", True), ("on", True), ("0", False), ("", False), ("maybe", False)])
 def test_the_environment_switches_faults_on(setting: str, on: bool) -> None:
-    """For a whole process; a block inside does not end it, and the log says so when something first looks."""
+    """For a whole process; a block inside does not end it, and whoever listens is told with the next call."""
     environment = {**os.environ, "RESILIX_FAULTS": setting}
     command = [sys.executable, "-W", "error", "-c", BY_ENVIRONMENT]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,7 +31,7 @@ from resilix import (
 )
 from resilix.httpx import Client, standard
 from resilix.tally import TALLY
-from resilix.testing import fresh_state, record_events, reset_policies, virtual_time
+from resilix.testing import faults, fresh_state, record_events, reset_policies, virtual_time
 
 # -- breakers ------------------------------------------------------------------------------------------------------
 
@@ -365,6 +366,55 @@ def test_an_http_policy_with_one_state_for_all_keeps_it_as_made() -> None:
         reset_policies()
         assert policy.states()[""].breaker is breaker
         assert breaker.state == "closed"
+
+
+def test_a_fault_plan_that_tests_share_begins_anew() -> None:
+    """One in a pipeline of a module, or in a parametrization: sequence, chance and counts, of its parts too."""
+    part = faults.sequence(ConnectionError)
+    plan = part | faults.rate(0.5, seed=7, fault=KeyError)
+    again = retry(on=Exception, attempts=3, wait=0)
+
+    @pipeline(again, plan)
+    def price() -> int:
+        return 4217
+
+    told: list[list[str]] = []
+    with faults.enabled():
+        for _ in range(2):
+            reset_policies()
+            assert (plan.counts.calls, part.counts.calls, plan.log) == (0, 0, ())
+            assert price() == 4217
+            told.append([one.what for one in plan.log])
+    assert told[0] == told[1] == ["ConnectionError", *["KeyError"] * (len(plan.log) - 2), "passed"]
+
+
+def test_a_call_that_hangs_goes_on_hanging_through_a_reset() -> None:
+    """A call in flight goes on; and its plan can still let it go."""
+    plan = faults.hang()
+
+    async def main() -> None:
+        task = asyncio.ensure_future(plan.acall(asyncio.sleep, 0))
+        await asyncio.sleep(0)
+        reset_policies()
+        await asyncio.sleep(0)
+        assert not task.done()
+        plan.release()
+        with pytest.raises(TimeoutError):
+            await task
+
+    with faults.enabled():
+        asyncio.run(main())
+
+
+def test_what_a_plan_did_can_be_read_when_the_block_is_over() -> None:
+    """As what a record holds can be: it is what the test is about, and the next block empties it."""
+    with fresh_state(), faults.enabled():
+        plan = faults.error(KeyError)
+        with pytest.raises(KeyError):
+            plan.call(int)
+    assert plan.counts.calls == 1
+    with fresh_state():
+        assert plan.counts.calls == 0
 
 
 # -- the block -----------------------------------------------------------------------------------------------------

@@ -482,7 +482,7 @@ def test_the_marker_and_the_fixtures_explain_themselves(project: Project) -> Non
         assert re.search(rf"^{name} .*\n    \S", listed, flags=re.MULTILINE), name
 
 
-@pytest.mark.parametrize(("name", "blocks", "passed"), [("pytest.md", 5, 5), ("testing.md", 7, 8)])
+@pytest.mark.parametrize(("name", "blocks", "passed"), [("pytest.md", 6, 6), ("testing.md", 7, 8)])
 def test_the_code_of_the_pages_runs_under_the_plugin(project: Project, name: str, blocks: int, passed: int) -> None:
     """Each block is a module of tests, or of settings for one."""
     page = (ROOT / "docs" / name).read_text(encoding="utf-8")

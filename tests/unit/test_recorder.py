@@ -311,6 +311,12 @@ def test_assertions_work_while_it_is_still_being_written() -> None:
         (lambda events: events.assert_sequence(), "it says nothing about any event"),
         (lambda events: events.assert_sequence(...), "it says nothing about any event"),
         (lambda events: event("retry", waits=1), "RetryScheduled has no such field; it has policy, name, "),
+        (lambda events: events.only("opened", policy="braker"), r"policy='braker'.*, did you mean 'breaker'\?"),
+        (lambda events: events.only(policy=CircuitBreaker), "there are 'breaker', 'bulkhead', "),
+        (lambda events: events.assert_counts(opened=-1), "so many of them; write 0 or more"),
+        (lambda events: events.assert_counts({"opened": "1"}), "so many of them"),
+        (lambda events: events.assert_counts(opened=True), "so many of them"),
+        (lambda events: events.assert_counts(), "it says nothing about any event"),
         (lambda events: record_events(limit=0), "limit"),
     ],
 )
@@ -318,6 +324,29 @@ def test_a_mistake_in_an_expectation_is_said(act: Callable[[EventRecord], object
     """A misspelt word must not make an assertion hold."""
     with pytest.raises(ConfigurationError, match=text):
         act(one_outage())
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda events: events.assert_none("opened"),
+        lambda events: events.assert_no_other(),
+        lambda events: events.assert_counts(opened=0),
+        lambda events: events.assert_sequence(..., "opened"),
+        lambda events: events.only("opened"),
+    ],
+)
+def test_a_record_that_was_never_begun_says_nothing_about_what_happened(act: Callable[[EventRecord], object]) -> None:
+    """A forgotten ``with`` must not make an assertion hold."""
+    with pytest.raises(ConfigurationError, match=r"never begun; write with record_events\(\) as events"):
+        act(record_events())
+
+
+def test_a_policy_of_the_users_own_kind_can_be_asked_for_where_it_is_recorded() -> None:
+    """Its kind is known by its events."""
+    with record_events() as events:
+        HUB.emit(CallRefused(policy="limiter", name="slots", kind="bulkhead_full"))
+    assert len(events.only(policy="limiter")) == 1
 
 
 def test_every_kind_of_event_has_a_word_and_matches_only_its_own() -> None:

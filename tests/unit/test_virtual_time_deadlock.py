@@ -20,10 +20,10 @@ import anyio.to_thread
 import pytest
 from tests.support.virtual import LONG, anap, nap, run_threads
 
-from resilix import Bulkhead, BulkheadFullError, ConfigurationError
+from resilix import Bulkhead, BulkheadFullError, ConfigurationError, retry
 from resilix.core.permits import PermitQueue
 from resilix.runtime import RUNTIME
-from resilix.testing import DeadlockError, virtual_time
+from resilix.testing import DeadlockError, faults, virtual_time
 from resilix.testing import threads as threads_seen
 
 SOON = 0.05
@@ -156,6 +156,31 @@ def test_a_call_that_is_guarded_by_a_decorator_is_told() -> None:
     assert f'waits for a place in bulkhead "{guard.name}"' in message
     assert re.search(r"in test_a_call_that_is.*outer$", message, re.MULTILINE)
     assert (guard.in_use, guard.waiting, outer(0)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("backend", ["thread", *BACKENDS])
+def test_who_hangs_in_a_fault_plan_is_told_where_the_users_code_calls(backend: str) -> None:
+    """A hang that nothing limits: the plan is named, and the place is the test's, not the inside of the injection."""
+    again = retry(on=TimeoutError)
+
+    @again
+    def price() -> int:
+        return 4217
+
+    @again
+    async def aprice() -> int:
+        return 4217
+
+    async def main() -> None:
+        await aprice()
+
+    name = (price if backend == "thread" else aprice).__qualname__
+    with faults.enabled(), faults.inject(name, faults.hang()):
+        message, told = deadlocked(price if backend == "thread" else lambda: anyio.run(main, backend=backend))
+    assert told == 1
+    place = "deadlocked" if backend == "thread" else "test_who_hangs.*main"
+    wait = rf'waits for the release of faults\.hang\(\) around "{re.escape(name)}", .*\.py:\d+ in {place}$'
+    assert re.search(wait, message, re.MULTILINE)
 
 
 def lose_every_wakeup(monkeypatch: pytest.MonkeyPatch) -> None:

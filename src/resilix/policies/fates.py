@@ -44,6 +44,9 @@ class Fault(NamedTuple):
 class Owner(Protocol):
     """The plan a fate comes from."""
 
+    _misused: str
+    """What was wrong with how it is used: a policy around the call may swallow the error that says so."""
+
     def _park(self, fate: Fate, parker: Any) -> bool:
         """A call is about to hang; False when the plan was released since the fate was decided."""
         ...
@@ -66,10 +69,11 @@ class Fate:
         releases: How often its plan had been released when this was decided.
     """
 
-    __slots__ = ("_owner", "delay", "fault", "releases")
+    __slots__ = ("_label", "_owner", "delay", "fault", "releases")
 
-    def __init__(self, owner: Owner, delay: float, fault: Fault | None, releases: int) -> None:
+    def __init__(self, owner: Owner, label: str, delay: float, fault: Fault | None, releases: int) -> None:
         self._owner = owner
+        self._label = label
         self.delay = delay
         self.fault = fault
         self.releases = releases
@@ -98,11 +102,13 @@ class Fate:
         if fault.kind == HANG:
             raise hung()
         if fault.make is None:
-            raise ConfigurationError(
+            mistake = ConfigurationError(
                 f"the fault plan answers with the status {fault.text}, and a function has no status: put such a plan "
                 "into an HTTP client (FaultTransport), inject it by the name of an HTTP policy, or raise what your "
                 f"client raises for {fault.text}: faults.error(…)"
             )
+            self._owner._misused = str(mistake)
+            raise mistake
         raise fault.make()
 
     # -- waiting -----------------------------------------------------------------------------------------------
@@ -140,17 +146,20 @@ class Fate:
         """
         if not POOL.owns(threading.current_thread()):
             limit = min(limit, DEADLINE.remaining(SYSTEM.now()))
-        parker = ThreadParker()
+        parker = ThreadParker(self._awaited())
         if self._owner._park(self, parker):
             try:
                 parker.park(None if limit == INFINITE else max(0.0, limit))
             finally:
                 self._owner._unpark(parker)
 
+    def _awaited(self) -> str:
+        return f'the release of {self._owner!r} around "{self._label}"'
+
     async def ahang(self, limit: float) -> None:
         """The same, async: a cancellation ends it too."""
         limit = min(limit, DEADLINE.remaining(SYSTEM.now()))
-        parker = async_parker()
+        parker = async_parker(self._awaited())
         if self._owner._park(self, parker):
             try:
                 await parker.park(None if limit == INFINITE else max(0.0, limit))

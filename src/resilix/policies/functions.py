@@ -24,6 +24,11 @@ def qualified_name(fn: object) -> str:
     return getattr(fn, "__qualname__", None) or type(fn).__qualname__
 
 
+def local_name(name: str) -> str:
+    """A qualified name without the functions around it: how it is called where it was written."""
+    return name.rpartition("<locals>.")[2]
+
+
 def is_coroutine_function(fn: Any) -> bool:
     """Whether calling ``fn`` gives a coroutine: also through partials, bound methods and callable objects."""
     plain = getattr(fn, "__func__", fn)

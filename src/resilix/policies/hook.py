@@ -33,7 +33,9 @@ def hooked(fn: AnyCallable, *, is_async: bool, serves_many: bool = False) -> Any
         names = (*NAMES.get(), qualified_name(user))
         if not is_async:
             return door.run(names, user, given, kwargs)
-        return door.arun(names, functools.partial(fn, user) if serves_many else fn, given, kwargs)
+        # Dressed up as the user's, so that a predicate finds the names of its parameters.
+        through = functools.update_wrapper(functools.partial(fn, user), user) if serves_many else fn
+        return door.arun(names, through, given, kwargs)
 
     return attempt
 

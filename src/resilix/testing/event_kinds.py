@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from resilix.errors import ConfigurationError
@@ -87,6 +87,8 @@ KINDS: Final = {
     )
 }
 """The events that have a word."""
+POLICIES: Final = ("breaker", "bulkhead", "retry", "timeout", "fallback", "http", "faults")
+"""What the events of our own have as their policy."""
 BY_TYPE: Final = {kind.type: kind for kind in reversed(KINDS.values()) if kind.narrow is None}
 ROUTINE: Final = (CallAdmitted, FaultsSwitched)
 """Say only that a call was made, or what the test itself did: no news to those who ask whether anything happened."""
@@ -168,6 +170,19 @@ def kind_of(named: object) -> Kind:
     raise ConfigurationError(
         f'{named!r} is no kind of event; write a word such as "retry", a class of resilix.events, or event(…)'
     )
+
+
+def check_policy(named: object, recorded: Iterable[Event]) -> None:
+    """Refuse a kind of policy that there is not; one of the user's own is known by its events.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    if named in POLICIES or any(one.policy == named for one in recorded):
+        return
+    near = difflib.get_close_matches(named, POLICIES, 1) if isinstance(named, str) else []
+    hint = f", did you mean {near[0]!r}?" if near else f"; there are {', '.join(map(repr, POLICIES))}"
+    raise ConfigurationError(f"only(policy={named!r}): it is no kind of policy{hint}")
 
 
 def pattern_of(expected: object) -> Pattern:

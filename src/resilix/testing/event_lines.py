@@ -21,6 +21,7 @@ from resilix.event_types import (
     Transition,
     TripObserved,
 )
+from resilix.policies.functions import local_name
 from resilix.testing.event_kinds import word_of
 
 MOST_LINES: Final = 200
@@ -104,7 +105,7 @@ def _part(lines: list[_Line]) -> list[_Line | None]:
 
 
 def _who(event: Event) -> str:
-    name = event.name.rpartition("<locals>.")[2]
+    name = local_name(event.name)
     return f"{event.policy} {name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + '…'}"
 
 

@@ -7,7 +7,7 @@ Example::
     def test_survives_two_lost_connections():
         with faults.enabled(), faults.inject("quotes", faults.sequence(ConnectionError, 503, faults.ok)) as plan:
             assert price("ACME") == 4217
-        assert plan.counts.calls == 3, plan
+        assert plan.counts.calls == 3, str(plan)
 
 A plan comes in three ways: by name (:func:`inject`), as the innermost policy of a pipeline or as a decorator, and as
 the transport of an HTTP client (``FaultTransport`` of ``resilix.httpx`` and ``resilix.httpx2``). Nothing is injected

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from resilix.events import HUB
 from resilix.policies.registry import REGISTRY
 from resilix.tally import TALLY
+from resilix.testing.switch import SWITCH
 
 
 def reset_policies() -> None:
@@ -23,6 +24,7 @@ def reset_policies() -> None:
     - Bulkheads have all their places and have refused nobody. Retry budgets are full.
     - ``standard(…)`` of the HTTP clients has forgotten its keys and counted nothing.
     - The counts of retries, timeouts and fallbacks, and ``hook_errors()``, are zero.
+    - Fault plans start over: counts, log, sequences, chance. An outage counts from the next call.
 
     What policies were made with stays, and so do the options that ``reconfigure()`` has changed: they are what the
     policy is now, and not what happened to it. Listeners stay subscribed, and calls that a sync ``timeout`` has
@@ -34,6 +36,11 @@ def reset_policies() -> None:
 
     Decorated functions need nothing: they follow their policies. A ``clock=`` of yours is read once.
     """
+    _renew()
+    SWITCH.renew()
+
+
+def _renew() -> None:
     REGISTRY.renew()
     TALLY.forget()
     HUB.forget()
@@ -42,6 +49,8 @@ def reset_policies() -> None:
 @contextmanager
 def fresh_state() -> Generator[None]:
     """Begin with the policies as they were made, and leave them so: :func:`reset_policies` before and after.
+
+    What fault plans did can still be read after the block: they start over only before it.
 
     Example::
 
@@ -57,4 +66,4 @@ def fresh_state() -> Generator[None]:
     try:
         yield
     finally:
-        reset_policies()
+        _renew()

@@ -15,7 +15,8 @@ from resilix.core.options import refuse
 from resilix.errors import ConfigurationError, ResilixWarning
 from resilix.injection import INJECTION, NAMES
 from resilix.locks import RLock
-from resilix.policies.functions import AnyCallable, is_awaitable, promises_awaitable
+from resilix.policies.budget import RetryBudget
+from resilix.policies.functions import AnyCallable, is_awaitable, local_name, promises_awaitable
 from resilix.policies.hook import apart
 from resilix.policies.registry import REGISTRY
 from resilix.policies.weave_shut import SHUTTER
@@ -47,11 +48,17 @@ class Injected:
         self.plan = plan
         self.met = False
         self._under_way = False
+        self._tried = False
 
     def __repr__(self) -> str:
-        return f"faults.inject({self.name!r}, {self.plan!r})"
+        return _written(self.name, self.plan)
+
+    def __del__(self) -> None:
+        if not self._tried:
+            warnings.warn(f"{self!r}: its block was never begun; write with {self!r}: …", ResilixWarning, stacklevel=2)
 
     def __enter__(self) -> Plan:
+        self._tried = True
         demand(repr(self))
         with _Changing.lock:
             if self._under_way:
@@ -68,20 +75,32 @@ class Injected:
             self._under_way = False
             _change(tuple(one for one in _current() if one is not self))
         self.plan.release()
-        if error is None and not self.met:
-            self._warn_of_nothing()
+        mistake = self.plan._misused if self.met else self._unknown()
+        if not mistake or isinstance(error, ConfigurationError):
+            return  # which says it itself
+        if error is None:
+            warnings.warn(mistake, ResilixWarning, stacklevel=2)
+        else:
+            error.add_note(f"resilix: {mistake}")
 
-    def _warn_of_nothing(self) -> None:
-        """A misspelt name would make a test pass that has tried nothing."""
-        known = {one.name for one in REGISTRY.live()} | SHUTTER.names()
+    def _unknown(self) -> str:
+        """What is wrong with a name that met no call; a misspelt one would make a test pass that has tried nothing."""
+        live = REGISTRY.live()
+        budgets = {one.name for one in live if isinstance(one, RetryBudget)}
+        known = {one.name for one in live if not isinstance(one, RetryBudget)} | SHUTTER.names()
         known |= {name for one in REGISTRY.counted() if isinstance(name := getattr(one, "name", None), str)}
+        known |= {local_name(one) for one in known}
         if self.name in known:
-            return  # its breaker refused everything, say
+            return ""  # its breaker refused everything, say
+        if self.name in budgets:
+            return f"{self!r} met no call: the name is that of a RetryBudget, and calls run under none"
         near = get_close_matches(self.name, sorted(known), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        warnings.warn(
-            f"{self!r} met no call, and no policy or function is known by that name{hint}", ResilixWarning, stacklevel=3
-        )
+        return f"{self!r} met no call, and no policy or function is known by that name{hint}"
+
+
+def _written(name: str, plan: Plan) -> str:
+    return f"faults.inject({name!r}, {plan!r})"
 
 
 class NameDoor:
@@ -97,8 +116,9 @@ class NameDoor:
     def plans(self, names: tuple[str, ...]) -> list[tuple[str, Plan]]:
         """The plans for these names."""
         found: list[tuple[str, Plan]] = []
+        known = {*names, *map(local_name, names)}
         for one in self.injected:
-            if one.name in names:
+            if one.name in known:
                 one.met = True
                 found.append((one.name, one.plan))
         return found
@@ -108,7 +128,7 @@ class NameDoor:
         if promises_awaitable(fn) and loop_runs():
             return self.arun(names, fn, args, kwargs)  # whatever takes time must not block the loop
         for name, plan in self.plans(names):
-            fate = plan._meet(name, names[-1], args, kwargs)
+            fate = plan._meet(name, names[-1], args, kwargs, None, fn)
             if fate is not None:
                 fate.befall()
         token = NAMES.set(())
@@ -121,7 +141,7 @@ class NameDoor:
     async def arun(self, names: tuple[str, ...], fn: AnyCallable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The same, async."""
         for name, plan in self.plans(names):
-            fate = plan._meet(name, names[-1], args, kwargs)
+            fate = plan._meet(name, names[-1], args, kwargs, None, fn)
             if fate is not None:
                 await fate.abefall()
         result = fn(*args, **kwargs)
@@ -144,17 +164,19 @@ def inject(name: str, plan: Any) -> Injected:
 
         with faults.inject("quotes", faults.sequence(ConnectionError, faults.ok)) as plan:
             assert price("ACME") == 4217
-        assert plan.counts.calls == 2, plan
+        assert plan.counts.calls == 2, str(plan)
 
     The name is that of a breaker or a bulkhead, of a pipeline, of ``standard(…)``, or the qualified name of a guarded
-    function. The plan befalls once for each attempt, innermost: where your function would run, or where a request would
-    leave. Functions that were decorated long before are included, all threads and event loops too; blocks guarded by
-    hand (``acquire()``, ``attempts()``) are not, because there is no function to stand in for. Calls that your function
-    makes itself under further policies are calls of their own.
+    function; for one defined in a test the part after ``<locals>.`` is enough. The plan befalls once for each attempt,
+    innermost: where your function would run, or where a request would leave. Functions that were decorated long before
+    are included, all threads and event loops too; blocks guarded by hand (``acquire()``, ``attempts()``) are not,
+    because there is no function to stand in for. Calls that your function makes itself under further policies are calls
+    of their own.
 
     Blocks nest. Where several plans are for one attempt the newest befalls first, and what it lets pass is for the
     next. When the block ends, attempts under way end as was decided for them; those that hang are let go. A block that
-    met no call, under a name that nothing has, warns.
+    met no call, under a name that nothing has, warns, or adds a note to the error that ends it; one that was never
+    begun warns too.
 
     Args:
         name: As above.
@@ -172,6 +194,6 @@ def inject(name: str, plan: Any) -> Injected:
         )
     chosen = plan_of("faults.inject", "plan", plan)
     # ``faults.ok`` is everybody's, and who injects it wants to know what came.
-    injected = Injected(name, Ok() if type(chosen) is Ok else chosen)
-    demand(repr(injected))
-    return injected
+    chosen = Ok() if type(chosen) is Ok else chosen
+    demand(_written(name, chosen))
+    return Injected(name, chosen)

@@ -15,7 +15,7 @@ from resilix.errors import ConfigurationError
 from resilix.policies.fates import ERROR, HANG, STATUS, Fault
 from resilix.policies.functions import qualified_name
 from resilix.testing.durations import Duration
-from resilix.testing.plan_records import PASS, Decision, Occasion
+from resilix.testing.plan_records import PASS, Decision, Occasion, plan_for
 from resilix.testing.plans import Plan
 
 TEXT: Final = "injected by a fault plan"
@@ -93,9 +93,8 @@ class InOrder(Plan):
             index %= len(self._entries)
         return (self._entries[index] if index < len(self._entries) else self._then)._consult(occasion)
 
-    def reset(self) -> None:
-        """Start over; see :meth:`Plan.reset`."""
-        super().reset()
+    def _renew(self) -> None:
+        super()._renew()
         with self._lock:
             self._next = 0
 
@@ -114,9 +113,8 @@ class Rate(Plan):
             drawn = self._chance.draw()
         return self._parts[0]._consult(occasion) if drawn.random() < self._share else PASS
 
-    def reset(self) -> None:
-        """Start over; see :meth:`Plan.reset`."""
-        super().reset()
+    def _renew(self) -> None:
+        super()._renew()
         with self._lock:
             self._chance.start_over()
 
@@ -134,9 +132,8 @@ class Latency(Plan):
             drawn = self._chance.draw()
         return Decision(max(0.0, self._duration.draw(drawn)))
 
-    def reset(self) -> None:
-        """Start over; see :meth:`Plan.reset`."""
-        super().reset()
+    def _renew(self) -> None:
+        super()._renew()
         with self._lock:
             self._chance.start_over()
 
@@ -154,8 +151,11 @@ def plan_of(owner: str, option: str, value: Any) -> Plan:
     if isinstance(value, int) and not isinstance(value, bool):
         return status_plan(owner, option, value, None)
     instead = "write ConnectionError, 503, faults.ok or another plan"
-    if isinstance(value, float):
-        instead = f"for a wait write faults.latency({value:g})"
+    meant = plan_for(value)
+    if meant:
+        instead = f"write {meant}"
+    elif isinstance(value, (list, tuple)):
+        instead = "write faults.sequence(*…) for several, one for each call"
     elif callable(value):
         instead = "for a function that makes exceptions write faults.error(…)"
     raise refuse(owner, option, value, "it is no fault: an exception, an HTTP status, or a plan", instead)
@@ -181,7 +181,12 @@ def _maker(owner: str, option: str, error: Any) -> tuple[Callable[[], BaseExcept
         if not issubclass(error, BaseException):
             raise refuse(owner, option, error, "it is no exception", f"write {option}=ConnectionError, say")
         return _instances(owner, option, error), error.__name__
-    name = qualified_name(options.function(owner, option, error, "")).rpartition(".")[2]
+    if isinstance(error, Plan):
+        raise refuse(owner, option, error, f"{error!r} is a plan already", f"write {error!r} alone")
+    if not callable(error):
+        meant = plan_for(error) or "ConnectionError, or lambda: ConnectionError(…)"
+        raise refuse(owner, option, error, "it must be an exception, or a function that makes one", f"write {meant}")
+    name = qualified_name(error).rpartition(".")[2]
 
     def made() -> BaseException:
         one: object = error()

@@ -15,7 +15,7 @@ from resilix.clock import SYSTEM
 from resilix.core import options
 from resilix.core.options import Seconds
 from resilix.core.verdict import refuse_async
-from resilix.errors import ConfigurationError, ResilixWarning
+from resilix.errors import ResilixWarning
 from resilix.events import HUB
 from resilix.locks import RLock
 from resilix.policies.base import Guard
@@ -24,14 +24,11 @@ from resilix.policies.functions import AnyCallable, is_awaitable, promises_await
 from resilix.policies.target import Target
 from resilix.runtime import loop_runs
 from resilix.tally import TALLY
-from resilix.testing.plan_records import PASS, Counts, Decision, Entry, Occasion, span
+from resilix.testing.plan_records import PASS, PASSED, Counts, Decision, Entry, Occasion, account, no_plan, span
 from resilix.testing.switch import HOW, POLICY, SWITCH
 
 MOST_LOGGED: Final = 256
 """How many calls a plan remembers."""
-SHOWN: Final = 10
-"""How many of them its text shows."""
-PASSED: Final = "passed"
 
 
 class Plan(Guard):
@@ -56,7 +53,7 @@ class Plan(Guard):
         self._lock = RLock()  # a finalizer may make a call, anywhere
         self._parked: set[Any] = set()
         self._releases = 0
-        self._warned = False
+        self._warned, self._misused = False, ""
         self._began: tuple[float, Callable[[], float], int] | None = None
         self._start_over()
         SWITCH.add(self)
@@ -70,17 +67,20 @@ class Plan(Guard):
     # -- putting together --------------------------------------------------------------------------------------
 
     def __and__(self, other: object) -> Plan:
-        return Both(self, self._combine("&", other))
+        if not isinstance(other, Plan):
+            raise no_plan(self, "&", other, wrong=other)
+        return Both(self, other)
 
     def __or__(self, other: object) -> Plan:
-        return Either(self, self._combine("|", other))
-
-    def _combine(self, sign: str, other: object) -> Plan:
         if not isinstance(other, Plan):
-            raise ConfigurationError(
-                f"{self!r} {sign} {other!r}: both must be plans; write {self!r} {sign} faults.error({other!r}), say"
-            )
-        return other
+            raise no_plan(self, "|", other, wrong=other)
+        return Either(self, other)
+
+    def __rand__(self, other: object) -> Plan:
+        raise no_plan(other, "&", self, wrong=other)
+
+    def __ror__(self, other: object) -> Plan:
+        raise no_plan(other, "|", self, wrong=other)
 
     def during(self, *, start: Seconds = 0.0, seconds: Seconds | None = None) -> Plan:
         """The same plan for a while only; before and after, calls pass.
@@ -138,15 +138,7 @@ class Plan(Guard):
         return repr(self).removeprefix("faults.")
 
     def __str__(self) -> str:
-        counts, log = self.counts, self.log
-        did = [f"{number} {what}" for what, number in ((PASSED, counts.passed), *sorted(counts.faults.items()))]
-        lines = [f"{self!r}: {counts.calls} call{'' if counts.calls == 1 else 's'}, {', '.join(did)}"]
-        if counts.delayed:
-            lines[0] += f", {counts.delayed:g} s of waiting"
-        if counts.skipped:
-            lines[0] += f"; {counts.skipped} let through, because faults were switched off"
-        lines += ["  …"] * (len(log) > SHOWN) + [f"  {one}" for one in log[-SHOWN:]]
-        return "\n".join(lines)
+        return account(repr(self), self.counts, self.log)
 
     # -- by hand -----------------------------------------------------------------------------------------------
 
@@ -158,11 +150,15 @@ class Plan(Guard):
             plan.reset()
         """
         self.release()
+        self._renew()
+
+    def _renew(self) -> None:
+        """The same for all plans at once, when a test begins; who hangs hangs on, as calls in flight do."""
         with self._lock:
             self._start_over()
             self._began = None
         for part in self._parts:
-            part.reset()
+            part._renew()
 
     def release(self) -> None:
         """Let all calls go that hang now: each ends with ``TimeoutError``. Later ones hang again.
@@ -188,6 +184,7 @@ class Plan(Guard):
         now = clock()
         with self._lock:
             self._began = (now, clock, SWITCH.turns)
+            self._misused = ""
 
     def _meet(
         self,
@@ -196,6 +193,7 @@ class Plan(Guard):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
         request: Any = None,
+        function: AnyCallable | None = None,
     ) -> Fate | None:
         """Decide about one call; ``None`` while faults are switched off."""
         if not SWITCH.on():
@@ -208,14 +206,19 @@ class Plan(Guard):
                 began = self._began = (now, clock, SWITCH.turns)
             self._numbers += 1
             number, releases = self._numbers, self._releases
-        decision = self._consult(Occasion(number, now - began[0], name, label, args, kwargs or {}, request))
+        occasion = Occasion(number, now - began[0], name, label, args, kwargs or {}, request, function)
+        try:
+            decision = self._consult(occasion)
+        except Exception as error:
+            self._misused = f"{self!r} raised {type(error).__name__} itself: {error}"
+            raise
         fault = decision.fault
         if fault is not None or decision.delay > 0:
             kind = LATENCY if fault is None else fault.kind
             TALLY.add("faults", name, kind)
             if HUB.listeners:
                 HUB.emit(events.FaultInjected(policy=POLICY, name=name, fault=kind, delay=decision.delay))
-        return Fate(self, decision.delay, fault, releases)
+        return Fate(self, label, decision.delay, fault, releases)
 
     def _consult(self, occasion: Occasion) -> Decision:
         """Decide, and write it down."""
@@ -275,7 +278,7 @@ class Plan(Guard):
 
         async def awaited(*args: Any, **kwargs: Any) -> Any:
             label = target.label(args)
-            fate = self._meet(label, label, target.arguments(args), kwargs)
+            fate = self._meet(label, label, target.arguments(args), kwargs, None, target.function(args))
             if fate is not None:
                 await fate.abefall()
             result = fn(*args, **kwargs)
@@ -288,7 +291,7 @@ class Plan(Guard):
             if promises_awaitable(target.function(args)) and loop_runs():
                 return awaited(*args, **kwargs)
             label = target.label(args)
-            fate = self._meet(label, label, target.arguments(args), kwargs)
+            fate = self._meet(label, label, target.arguments(args), kwargs, None, target.function(args))
             if fate is not None:
                 fate.befall()
             return fn(*args, **kwargs)

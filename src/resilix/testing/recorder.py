@@ -12,8 +12,9 @@ from resilix.core import options
 from resilix.errors import ConfigurationError
 from resilix.event_types import Event
 from resilix.locks import RLock
+from resilix.policies.functions import local_name
 from resilix.runtime import RUNTIME
-from resilix.testing.event_kinds import ROUTINE, Expected, Pattern, pattern_of
+from resilix.testing.event_kinds import ROUTINE, Expected, Pattern, check_policy, pattern_of
 from resilix.testing.event_lines import Recorded, describe, timeline
 from resilix.testing.event_sequence import breach
 
@@ -62,14 +63,17 @@ class EventRecord:
             policy: "breaker", "retry", …
 
         Raises:
-            ConfigurationError: There is no such kind.
+            ConfigurationError: There is no such kind of event or of policy; or the record was never begun.
         """
         patterns = [pattern_of(kind) for kind in kinds]
+        entries = self._begun()
+        if policy is not None:
+            check_policy(policy, (one.event for one in entries))
         kept = [
             one
-            for one in self.entries
+            for one in entries
             if (not patterns or _any(patterns, one.event))
-            and (name is None or name in (one.event.name, one.event.name.rpartition("<locals>.")[2]))
+            and (name is None or name in (one.event.name, local_name(one.event.name)))
             and (policy is None or one.event.policy == policy)
         ]
         return EventRecord(kept, self._dropped)
@@ -121,10 +125,15 @@ class EventRecord:
 
         Raises:
             AssertionError: There were more or fewer.
-            ConfigurationError: Something is no kind of event.
+            ConfigurationError: Nothing is counted, something is no kind of event, or a count is no number of them.
         """
         __tracebackhide__ = True
-        wanted = [(pattern_of(one), number) for one, number in {**(counts or {}), **by_word}.items()]
+        wanted = [(pattern_of(one), _number(one, number)) for one, number in {**(counts or {}), **by_word}.items()]
+        if not wanted:
+            raise ConfigurationError(
+                "assert_counts(): it says nothing about any event; write assert_counts(retry=2, opened=0), or "
+                "assert_none() when nothing should have happened"
+            )
         entries, wrong, marks = self._whole(), list[str](), dict[int, str]()
         for pattern, number in wanted:
             found = [index for index, one in enumerate(entries) if pattern.fits(one.event)]
@@ -186,6 +195,10 @@ class EventRecord:
                 f"the record is full: {self._dropped} later events were not kept, so nothing can be said about all of "
                 f"them; record fewer calls, or write record_events(limit=…) above {len(self) + self._dropped}"
             )
+        return self._begun()
+
+    def _begun(self) -> tuple[Recorded, ...]:
+        """What is in the record, if one is kept."""
         return self.entries
 
 
@@ -197,6 +210,7 @@ class EventRecording(EventRecord):
         self._limit = limit
         self._lock = RLock()  # a coroutine that is collected anywhere may cause an event
         self._stop: Callable[[], None] | None = None
+        self._ever = False
         self._clock = SYSTEM.now
         self._zero = 0.0
         self._last = 0.0
@@ -221,6 +235,7 @@ class EventRecording(EventRecord):
                 raise ConfigurationError(
                     "record_events(): this record is being written already; stop() it first, or make another one"
                 )
+            self._ever = True
             self._written: list[Recorded] = []
             self._entries, self._dropped, self._last = self._written, 0, 0.0
             self._clock = SYSTEM.now
@@ -233,6 +248,15 @@ class EventRecording(EventRecord):
             stop, self._stop = self._stop, None
         if stop is not None:
             stop()
+
+    def _begun(self) -> tuple[Recorded, ...]:
+        """The same; one that was never begun knows of nothing, and a forgotten ``with`` would make a test pass."""
+        __tracebackhide__ = True
+        if not self._ever:
+            raise ConfigurationError(
+                "record_events(): this record was never begun; write with record_events() as events: …, or start()"
+            )
+        return self.entries
 
     def _note(self, event: Event) -> None:
         clock = SYSTEM.now
@@ -249,6 +273,12 @@ class EventRecording(EventRecord):
             self._zero = 0.0 if RUNTIME.driver.virtual else now - self._last
         self._last = now - self._zero
         return self._last
+
+
+def _number(of: object, number: object) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise ConfigurationError(f"assert_counts({of!r}: {number!r}): it is so many of them; write 0 or more")
+    return number
 
 
 def _any(patterns: Sequence[Pattern], event: Event) -> bool:

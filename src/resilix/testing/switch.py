@@ -26,6 +26,9 @@ class Releasable(Protocol):
     def release(self) -> None:
         """Let them go."""
 
+    def _renew(self) -> None:
+        """Start over, without letting anybody go."""
+
     def _after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held its lock."""
 
@@ -49,7 +52,7 @@ class Switch:
 
     def on(self) -> bool:
         """Whether it is on; says so to the listeners, where nobody could hear of it before."""
-        if self._to_be_told:
+        if self._to_be_told and HUB.listeners:
             with self._lock:
                 mine, self._to_be_told = self._to_be_told, False
             if mine:
@@ -85,6 +88,13 @@ class Switch:
         if last and not self._by_environment:
             _tell("enabled()", on=False)
 
+    def renew(self) -> None:
+        """Have all plans start over."""
+        with self._lock:
+            plans = list(self.plans)
+        for plan in plans:
+            plan._renew()
+
     def after_fork(self) -> None:
         """In a forked child: locks may have been held."""
         self._lock = RLock()
@@ -107,15 +117,23 @@ if hasattr(os, "register_at_fork"):
 class Enabled:
     """Made by :func:`enabled`, where it is described."""
 
-    __slots__ = ()
+    __slots__ = ("_entered",)
+
+    def __init__(self) -> None:
+        self._entered = 0
 
     def __enter__(self) -> Self:
+        self._entered += 1
         SWITCH.enter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._entered == 0:
+            # Counted off once too often, a later block would never switch them off again.
+            raise ConfigurationError("faults.enabled(): its block is not running; write with faults.enabled(): …")
+        self._entered -= 1
         SWITCH.leave()
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _PATHS = sysconfig.get_paths()
 _NOT_THE_USERS = tuple(
-    {os.path.join(os.path.dirname(resilix.__file__), ""), "<frozen ", "<resilix "}
+    {os.path.join(os.path.dirname(resilix.__file__), ""), "<frozen ", "<resilix"}
     | {os.path.join(_PATHS[name], "") for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 )
 _AGAIN = (retry.again.__code__, retry.again_async.__code__)
