@@ -1,4 +1,4 @@
-"""What an interpreter without a GIL would run: nothing quiet, everything counted under a lock."""
+"""What an interpreter without a GIL runs: atomic counts and places as tokens, on any interpreter that is here."""
 
 from __future__ import annotations
 
@@ -6,28 +6,36 @@ import subprocess
 import sys
 from pathlib import Path
 
-UNIT = Path(__file__).resolve().parents[1] / "unit"
-FILES = ("test_breaker_table", "test_breaker_threads", "test_bulkhead", "test_sync_async_same", "test_totals")
+TESTS = Path(__file__).resolve().parents[1]
+FILES = (
+    "support/without_gil_cases", "unit/test_breaker_rules", "unit/test_breaker_table", "unit/test_breaker_threads",
+    "unit/test_bulkhead", "unit/test_bulkhead_interrupts", "unit/test_sync_async_same", "unit/test_totals",
+    "unit/test_woven_everywhere",
+)  # fmt: skip
 ONE = """
 import sys
 sys._is_gil_enabled = lambda: False
 from resilix import Bulkhead, CircuitBreaker
 quotes, slots = CircuitBreaker("quotes"), Bulkhead("slots", limit=2)
 assert quotes(slots(len))("four") == 4
-assert quotes._core.quiet is None and quotes._core.calm is None
-assert (slots._queue.free, slots._queue.kept, quotes.totals().success) == (0, 2, 1)
+core, queue = quotes._core, slots._queue
+assert core.quiet is core.calm is core.era
+assert (core.era.window._under_lock, quotes.totals().success) == (1.0, 1), "the first call moves the window on"
+assert quotes(slots(len))("four") == 4
+assert (core.era.window._under_lock, quotes.totals().success) == (1.0, 2)
+assert (len(queue.tokens), queue.free, slots.free) == (1, 1, 2)
 """
 
 
-def test_no_call_is_quiet() -> None:
-    """Its counts are the same."""
+def test_calls_are_quiet_and_counted() -> None:
+    """In a window by an atomic step, in a bulkhead by a token."""
     subprocess.run([sys.executable, "-c", ONE], check=True)
 
 
 def test_the_promises_hold() -> None:
-    """The tests of the breaker's table, of threads, places, totals, and that sync and async decide the same."""
+    """What can happen between two steps, and the tests of the breaker, places, interrupts, threads, and of weaving."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.support.no_gil", "-p", "no:cacheprovider"]
-    files = [str(UNIT / f"{name}.py") for name in FILES]
-    done = subprocess.run([*command, *files], cwd=UNIT.parents[1], capture_output=True, text=True, check=False)
+    files = [str(TESTS / f"{name}.py") for name in FILES]
+    done = subprocess.run([*command, *files], cwd=TESTS.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
