@@ -34,8 +34,8 @@ from resilix.runtime import RUNTIME
 from resilix.testing import virtual_time
 from resilix.testing.simulation import (
     Dependency,
+    Ending,
     Load,
-    Outcome,
     black_hole,
     bursts,
     exponential,
@@ -93,7 +93,7 @@ def test_another_process_gives_the_same_bytes() -> None:
         for seed, weave in (("1", "1"), ("2", "0"))
     ]
     assert texts[0] == texts[1]
-    assert json.loads(texts[0])["outcomes"]["succeeded"] > 0
+    assert json.loads(texts[0])["endings"]["succeeded"] > 0
 
 
 def test_naive_retries_never_recover_from_a_stall_that_ours_recover_from() -> None:
@@ -119,7 +119,7 @@ def test_in_an_outage_a_breaker_opens_at_once_and_closes_after_it() -> None:
     assert result.false_opens == 0
     assert result.changes[0].state == "open"
     assert result.changes[-1].state == "closed"
-    assert result.outcomes[Outcome.REFUSED] > 500
+    assert result.endings[Ending.REFUSED] > 500
     text = str(result)
     assert text.splitlines()[0].split() == ["ours"]
     assert "time to open" in text
@@ -137,11 +137,11 @@ def test_every_call_and_every_request_is_counted_once(seed: int) -> None:
         seconds=20,
         seed=seed,
     )
-    assert result.calls == sum(one.calls for one in result.steps) == sum(result.outcomes.values())
-    assert result.outcomes[Outcome.FALLBACK] > 0
+    assert result.calls == sum(one.calls for one in result.steps) == sum(result.endings.values())
+    assert result.endings[Ending.FALLBACK] > 0
     got = result.dependency
     assert got.arrived == got.answered + got.wasted + got.failed
-    assert got.answered == result.outcomes[Outcome.SUCCEEDED]
+    assert got.answered == result.endings[Ending.SUCCEEDED]
     assert got.arrived == round(result.attempts_per_call * result.calls)
     assert 0 <= got.busy <= 1
 
@@ -253,7 +253,7 @@ def test_a_call_that_never_ends_is_said_to_be_unfinished() -> None:
     """A black hole, and no timeout."""
     there = Dependency(capacity=10, service=0.1, script=[black_hole(10, 5)])
     result = simulate(CircuitBreaker("patient"), load=10, dependency=there, seconds=30)
-    assert result.outcomes[Outcome.UNFINISHED] == 50
+    assert result.endings[Ending.UNFINISHED] == 50
     assert result.latency.most == pytest.approx(0.1)
 
 

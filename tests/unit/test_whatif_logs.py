@@ -218,7 +218,7 @@ def test_without_policies_a_replay_is_what_was_recorded() -> None:
     """Every call comes when it came, takes as long, and ends as it ended."""
     rows = [(0.5 * number, 0.01 * number, ("ok", "error", "timeout")[number % 3]) for number in range(30)]
     result = replayed(recorded(rows), Bare())
-    assert result.outcomes["succeeded"] == result.outcomes["failed"] == result.outcomes["timed out"] == 10
+    assert result.endings["succeeded"] == result.endings["failed"] == result.endings["timed out"] == 10
     assert (result.attempts_per_call, result.latency.most) == (1.0, pytest.approx(0.29))
     assert result.dependency.arrived == 30
 
@@ -227,19 +227,19 @@ def test_a_first_attempt_meets_its_own_call_even_if_another_is_as_near() -> None
     """Of two calls at one moment each ends as it did; and a call that had to wait for a place does too."""
     both = recorded([(0.0, 0.2, "error"), (0.0, 0.4, "ok"), (0.5, 0.1, "ok"), (0.6, 0.1, "error")])
     free = replayed(both, Bare())
-    assert (free.outcomes["failed"], free.outcomes["succeeded"], free.latency.most) == (2, 2, pytest.approx(0.4))
+    assert (free.endings["failed"], free.endings["succeeded"], free.latency.most) == (2, 2, pytest.approx(0.4))
     queued = replayed(both, Bulkhead("one at a time", limit=1, max_wait=5.0))
-    assert (queued.outcomes["failed"], queued.outcomes["succeeded"]) == (2, 2)
+    assert (queued.endings["failed"], queued.endings["succeeded"]) == (2, 2)
 
 
 def test_a_further_attempt_meets_the_call_nearest_in_time() -> None:
     """A call that failed at 10 s is tried again a second later, when calls succeeded."""
     rows = [(0.0, 0.0, "ok"), (10.0, 0.5, "error"), (11.4, 0.25, "ok"), (20.0, 0.0, "ok")]
     result = replayed(recorded(rows), retry(on=Exception, attempts=2, wait=1.0))
-    assert (result.outcomes["succeeded"], result.dependency.arrived) == (4, 5)
+    assert (result.endings["succeeded"], result.dependency.arrived) == (4, 5)
     assert result.latency.most == pytest.approx(0.5 + 1.0 + 0.25)
     hopeless = replayed(recorded(rows), retry(on=Exception, attempts=2, wait=0.1))  # 10.6 s is nearer to 10 s
-    assert (hopeless.outcomes["failed"], hopeless.dependency.arrived) == (1, 5)
+    assert (hopeless.endings["failed"], hopeless.dependency.arrived) == (1, 5)
 
 
 def test_of_two_calls_as_near_the_earlier_is_met() -> None:
@@ -260,7 +260,7 @@ def test_of_two_calls_as_near_the_earlier_is_met() -> None:
 def test_a_shorter_timeout_cuts_what_took_longer() -> None:
     """And the recorded call is worked on for nobody."""
     result = replayed(recorded([(0.0, 3.0, "ok"), (1.0, 0.1, "ok")]), timeout(1.0))
-    assert (result.outcomes["timed out"], result.outcomes["succeeded"], result.dependency.wasted) == (1, 1, 1)
+    assert (result.endings["timed out"], result.endings["succeeded"], result.dependency.wasted) == (1, 1, 1)
 
 
 def test_a_breaker_opens_on_recorded_failures_and_spares_the_dependency() -> None:
@@ -269,11 +269,11 @@ def test_a_breaker_opens_on_recorded_failures_and_spares_the_dependency() -> Non
     recording = recorded(rows)
     assert [repr(one) for one in recording.script] == ["recorded failures 30 to 60 s"]
     result = replayed(recording, pipeline(CircuitBreaker("dependency", open_for=5.0), timeout(1.0)))
-    assert result.outcomes["refused"] > 250
+    assert result.endings["refused"] > 250
     assert result.time_to_open == pytest.approx(0.91, abs=0.02)
     assert result.time_to_recover is not None
     assert result.time_to_recover < 6
-    assert (result.false_opens, result.dependency.arrived) == (0, 1000 - result.outcomes["refused"])
+    assert (result.false_opens, result.dependency.arrived) == (0, 1000 - result.endings["refused"])
 
 
 @pytest.mark.parametrize(("failures", "found"), [(4, []), (5, ["recorded failures 10 to 11 s"]), (0, [])])
@@ -336,7 +336,7 @@ def test_only_so_much_of_a_recording_is_played(tmp_path: Path) -> None:
     log.write_text(LOG)
     status, _, _ = said("replay", str(log), "--seconds", "15", "--json", str(out))
     results = json.loads(out.read_text())["results"]
-    assert (status, [sum(one["outcomes"].values()) for one in results]) == (0, [150] * 3)
+    assert (status, [sum(one["endings"].values()) for one in results]) == (0, [150] * 3)
 
 
 def test_what_is_noted_goes_to_standard_error(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from resilix.policies.hazards import flatten
-from resilix.testing.simulation.result import Outcome, Result, Step, table
+from resilix.testing.simulation.result import Ending, Result, Step, table
 from resilix.testing.simulation.trouble import Episode
 from resilix.whatif.scenario import Candidate, Scenario
 
@@ -121,15 +121,15 @@ def _opening(candidate: Candidate, result: Result) -> str:
 def _users(result: Result) -> str:
     calls = max(1, result.calls)
     others = [
-        f"{_part(result.outcomes[kind], calls)} {words}"
+        f"{_part(result.endings[kind], calls)} {words}"
         for kind, words in (
-            (Outcome.FALLBACK, "were answered by the fallback"),
-            (Outcome.REFUSED, "were refused"),
-            (Outcome.TIMED_OUT, "timed out"),
-            (Outcome.FAILED, "failed"),
-            (Outcome.UNFINISHED, "never came back"),
+            (Ending.FALLBACK, "were answered by the fallback"),
+            (Ending.REFUSED, "were refused"),
+            (Ending.TIMED_OUT, "timed out"),
+            (Ending.FAILED, "failed"),
+            (Ending.UNFINISHED, "never came back"),
         )
-        if result.outcomes[kind]
+        if result.endings[kind]
     ]
     rest = f" ({', '.join(others)})" if others else ""
     slow = result.latency.p99

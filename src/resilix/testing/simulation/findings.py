@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from resilix.testing.simulation.modelled import Call, Modelled, Served
-from resilix.testing.simulation.result import Change, Outcome, Result, Step, Totals, latency_of
+from resilix.testing.simulation.result import Change, Ending, Result, Step, Totals, latency_of
 
 STEPS = 120
 """In about how many steps the figures over time are given."""
@@ -54,9 +54,9 @@ def find(
         seconds=seconds,
         seed=seed,
         load=load,
-        outcomes=_outcomes(calls),
+        endings=_endings(calls),
         latency=latency_of(one.end - one.begin for one in calls if one.end < math.inf),
-        success_latency=latency_of(one.end - one.begin for one in calls if one.outcome is Outcome.SUCCEEDED),
+        success_latency=latency_of(one.end - one.begin for one in calls if one.ending is Ending.SUCCEEDED),
         attempts_per_call=sum(one.attempts for one in calls) / len(calls) if calls else 0.0,
         time_to_open=min((at - begin for at in opened if at >= begin), default=None),
         time_to_recover=recovery,
@@ -78,9 +78,9 @@ def _was(changes: Sequence[Change], index: int) -> str:
     return next(same, "closed")
 
 
-def _outcomes(calls: Sequence[Call]) -> dict[str, int]:
-    counted = Counter(one.outcome for one in calls)
-    return {kind.value: counted[kind] for kind in Outcome}
+def _endings(calls: Sequence[Call]) -> dict[str, int]:
+    counted = Counter(one.ending for one in calls)
+    return {kind.value: counted[kind] for kind in Ending}
 
 
 def _steps(width: float, seconds: float, calls: Sequence[Call], served: Sequence[Served]) -> tuple[Step, ...]:
@@ -90,10 +90,8 @@ def _steps(width: float, seconds: float, calls: Sequence[Call], served: Sequence
         by_step[min(count - 1, int(one.begin / width))].append(one)
     steps: list[Step] = []
     for number, (own, there) in enumerate(zip(by_step, served, strict=False)):
-        counted = Counter(one.outcome for one in own)
-        succeeded, fallback, refused = (
-            counted[kind] for kind in (Outcome.SUCCEEDED, Outcome.FALLBACK, Outcome.REFUSED)
-        )
+        counted = Counter(one.ending for one in own)
+        succeeded, fallback, refused = (counted[kind] for kind in (Ending.SUCCEEDED, Ending.FALLBACK, Ending.REFUSED))
         steps.append(
             Step(
                 at=number * width,

@@ -12,8 +12,8 @@ from pathlib import Path
 from resilix.testing.simulation.trouble import Episode
 
 
-class Outcome(StrEnum):
-    """What the user of a call got."""
+class Ending(StrEnum):
+    """How a call ended for its user."""
 
     SUCCEEDED = "succeeded"
     FALLBACK = "fallback"
@@ -121,7 +121,7 @@ class Result:
         seconds: For how long calls came.
         seed: Where chance began.
         load: How calls came, as text.
-        outcomes: How many calls came to what end.
+        endings: How many calls ended in which way; by the values of :class:`Ending`.
         latency: How long calls took, whatever their end.
         success_latency: How long calls that succeeded took.
         attempts_per_call: Requests that arrived at the dependency, for each call.
@@ -139,7 +139,7 @@ class Result:
     seconds: float
     seed: int
     load: str
-    outcomes: dict[str, int]
+    endings: dict[str, int]
     latency: Latency
     success_latency: Latency
     attempts_per_call: float
@@ -154,17 +154,17 @@ class Result:
     @property
     def calls(self) -> int:
         """How many calls came."""
-        return sum(self.outcomes.values())
+        return sum(self.endings.values())
 
     @property
     def success_share(self) -> float:
         """Share of the calls that succeeded, 0 to 1."""
-        return self.outcomes[Outcome.SUCCEEDED] / self.calls if self.calls else 1.0
+        return self.endings[Ending.SUCCEEDED] / self.calls if self.calls else 1.0
 
     @property
     def goodput(self) -> float:
         """Calls that succeeded, per second."""
-        return self.outcomes[Outcome.SUCCEEDED] / self.seconds
+        return self.endings[Ending.SUCCEEDED] / self.seconds
 
     @property
     def recovered(self) -> bool:
@@ -200,7 +200,7 @@ def _rows(one: Result) -> dict[str, str]:
     """One column of the table."""
     return {
         "calls": f"{one.calls:,}",
-        **{kind.value: f"{one.outcomes[kind] / max(1, one.calls):.1%}" for kind in Outcome},
+        **{kind.value: f"{one.endings[kind] / max(1, one.calls):.1%}" for kind in Ending},
         "goodput": f"{one.goodput:.1f}/s",
         "latency p50": _seconds(one.latency.p50),
         "latency p90": _seconds(one.latency.p90),

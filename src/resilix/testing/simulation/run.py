@@ -24,7 +24,7 @@ from resilix.testing.simulation.findings import find, width_of
 from resilix.testing.simulation.load import Loads, load_of
 from resilix.testing.simulation.loop import SimulatedLoop
 from resilix.testing.simulation.modelled import ANSWER, Call, Modelled, Served
-from resilix.testing.simulation.result import Change, Outcome, Result
+from resilix.testing.simulation.result import Change, Ending, Result
 
 Policies: TypeAlias = Policy[Any] | Callable[[], Policy[Any]]
 """What is simulated: a policy, of which fresh copies are made, or a function that makes one."""
@@ -231,14 +231,14 @@ class _Run:
         try:
             answer = await guarded(call)
         except RejectedError:
-            call.outcome = Outcome.REFUSED
+            call.ending = Ending.REFUSED
         except TimeoutError:  # ours is one too
-            call.outcome = Outcome.TIMED_OUT
+            call.ending = Ending.TIMED_OUT
         except ConfigurationError as error:
             self._broken = self._broken or error
         except Exception:
-            call.outcome = Outcome.FAILED
+            call.ending = Ending.FAILED
         else:
-            call.outcome = Outcome.SUCCEEDED if answer is ANSWER else Outcome.FALLBACK
+            call.ending = Ending.SUCCEEDED if answer is ANSWER else Ending.FALLBACK
         call.end = self.loop.now
         group.look()
