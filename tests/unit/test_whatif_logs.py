@@ -26,6 +26,7 @@ from resilix.whatif.log import Log, read_log
 from resilix.whatif.play import Progress
 from resilix.whatif.policies import Bare
 from resilix.whatif.recording import ERROR, OK, TIMEOUT, Recording
+from resilix.whatif.words import plain, weather
 
 HEAD = "time,duration,outcome\n"
 
@@ -286,6 +287,26 @@ def test_a_few_failures_are_no_trouble(failures: int, found: list[str]) -> None:
     assert recorded(crowded).script == ()
 
 
+def test_a_quote_that_is_not_closed_swallows_no_calls() -> None:
+    """The line where it opens is named; a text of several lines, properly closed, is one value."""
+    head = "time,duration,outcome,note\n"
+    closed = read(f'{head}1,0.5,ok,"two\nlines"\n2,0.1,ok,"say ""x"""\n3,0.1,ok,a "b" c\n')
+    assert list(closed.recording.times) == [0.0, 1.0, 2.0]
+    for rest in ('1,0.5,ok,"open\n2,0.1,ok,x\n3,0.1,ok,x\n', '1,0.5,ok,"open\n2,0.1,ok,x\n3,0.1,ok,"x"\n'):
+        with pytest.raises(ConfigurationError, match=r"calls.csv:3: a quote opens here and is not closed"):
+            read(f"{head}0,0.1,ok,x\n{rest}")
+
+
+@pytest.mark.parametrize(("calls", "apart"), [(30, 0.1), (100, 0.1), (100, 3600.0), (500, 2.0)])
+def test_a_total_outage_in_a_short_or_sparse_log_is_trouble(calls: int, apart: float) -> None:
+    """Thirty calls are enough to see that the ten in the middle failed, however far apart they are."""
+    third = calls // 3
+    rows = [(number * apart, 0.05, "error" if third <= number < 2 * third else "ok") for number in range(calls)]
+    (found,) = recorded(rows).script
+    assert found.start == pytest.approx(third * apart, abs=calls * apart / 50)
+    assert found.end == pytest.approx(2 * third * apart, abs=calls * apart / 50)
+
+
 # -- on the command line -----------------------------------------------------------------------------------
 
 LOG = HEAD + "".join(f"{number / 10},0.05,{'error' if 100 <= number < 200 else 'ok'}\n" for number in range(400))
@@ -337,6 +358,25 @@ def test_only_so_much_of_a_recording_is_played(tmp_path: Path) -> None:
     status, _, _ = said("replay", str(log), "--seconds", "15", "--json", str(out))
     results = json.loads(out.read_text())["results"]
     assert (status, [sum(one["endings"].values()) for one in results]) == (0, [150] * 3)
+
+
+def test_a_part_before_the_trouble_has_none(tmp_path: Path) -> None:
+    """What failed later is not played, so it is no trouble of what is; a trouble that is cut lasts to the end."""
+    log = tmp_path / "calls.csv"
+    log.write_text(LOG)
+    status, out, complaints = said("replay", str(log), "--seconds", "8.5")
+    assert (status, complaints) == (0, "")
+    assert " ".join(out.split()).startswith(f"{log}: 8.5 s of recorded calls; no trouble.")
+    assert "from 10 to 15 s" in " ".join(said("replay", str(log), "--seconds", "15")[1].split())
+
+
+def test_the_seconds_of_a_long_recording_are_written_out() -> None:
+    """Twenty days are not 1.728e+06 s."""
+    rows = [(86400.0 * day + 0.1 * number, 0.1, "error") for day in range(21) for number in range(10)]
+    rows += [(86400.0 * day + 864 * number, 0.1, "ok") for day in range(20) for number in range(20, 100)]
+    assert weather(recorded(rows).script) == "recorded failures 21 times from 0 to 1,728,001 s"
+    assert plain(1_728_001.0) == "1,728,001"
+    assert plain(8.5) == "8.5"
 
 
 def test_what_is_noted_goes_to_standard_error(tmp_path: Path) -> None:

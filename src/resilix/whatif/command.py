@@ -21,7 +21,7 @@ from resilix.whatif.intake import open_log
 from resilix.whatif.play import Progress, play
 from resilix.whatif.scenario import Candidate, candidates_of, refuse_late, scenario_of
 from resilix.whatif.table import Place
-from resilix.whatif.words import filled, report, report_of, weather
+from resilix.whatif.words import filled, plain, report, report_of, weather
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -156,9 +156,10 @@ def _replay(options: argparse.Namespace) -> int:
         )
     recording = log.recording
     seconds = min(options.seconds or recording.seconds, recording.seconds)
+    recording.cut(seconds)
     seed = seed if options.seed is None else options.seed
     results = play(candidates, recording.load(), recording, seconds=seconds, seed=seed, progress=progress)
-    head = filled(f"{options.log}: {seconds:g} s of recorded calls; {weather(recording.script)}. {texts.CAVEAT}")
+    head = filled(f"{options.log}: {plain(seconds)} s of recorded calls; {weather(recording.script)}. {texts.CAVEAT}")
     _print(report(head, candidates, results, math.inf))
     return _write(options, "replay", options.log, results)
 
