@@ -291,6 +291,15 @@ def test_a_picture_is_the_same_file_for_the_same_result(tmp_path: Any) -> None:
         result.picture(tmp_path / "a.jpeg")
 
 
+def test_a_picture_takes_every_name_as_it_is(tmp_path: Any) -> None:
+    """Dollars are no formula, and letters that the font lacks are no warnings; failed calls may have timed out."""
+    name = "cost $5 and $x^{ 価格"
+    result = simulate(CircuitBreaker("p$ri^{c$e"), load=30, dependency=DOWN, seconds=40, name=name)
+    drawn = result.picture(tmp_path / "a.svg").read_text()
+    for text in (name, "p$ri^{c$e", "failed or timed out"):
+        assert f"<!-- {text}" in drawn
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [

@@ -34,7 +34,8 @@ class Progress:
         """
         self._stream = sys.stderr if stream is None else stream
         self._clock = clock
-        self._shows = self._stream.isatty()
+        # Python has None where a process was started without standard error.
+        self._shows = self._stream is not None and self._stream.isatty()  # pyright: ignore[reportUnnecessaryComparison]
         self._next = clock() + PATIENCE
         self._width = 0
 

@@ -113,7 +113,7 @@ def scenario_of(data: bytes, file: str) -> Scenario:
     return Scenario(
         place=top.place,
         title=top.text("title", ""),
-        description=" ".join(top.text("description", "").split()),
+        description=" ".join(top.text("description", "", lines=True).split()),
         seconds=float(seconds),
         seed=_seed(top),
         load=_load(top.table("load", ["kind", "rate", "size", "every", "phase"])),
