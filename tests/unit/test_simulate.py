@@ -291,6 +291,32 @@ def test_a_picture_is_the_same_file_for_the_same_result(tmp_path: Any) -> None:
         result.picture(tmp_path / "a.jpeg")
 
 
+def test_nobody_calling_is_no_recovery() -> None:
+    """A breaker that stays open refuses every call that comes; steps in which none comes prove nothing."""
+    shut = CircuitBreaker("shut", consecutive=1, open_for=10_000.0)
+    down = Dependency(script=[outage(start=20, seconds=100)])
+    for seed in range(5):
+        rare = simulate(shut, load=poisson(0.2), dependency=down, seconds=600, seed=seed)
+        assert any(one.calls == 0 for one in rare.steps[-10:])
+        assert not rare.recovered, rare
+
+
+def test_a_recovery_near_the_end_counts_where_enough_calls_say_so() -> None:
+    """Twenty calls that succeed are no luck, in however few steps; one is."""
+    short = outage(start=10, seconds=47)
+    assert simulate(ours, load=steady(40), dependency=Dependency(script=[short]), seconds=60).recovered
+    rare = simulate(timeout(1.0), load=steady(0.1), dependency=Dependency(script=[short]), seconds=70)
+    assert rare.time_to_recover == pytest.approx(3.0)
+
+
+def test_trouble_to_the_end_is_not_told_as_no_recovery() -> None:
+    """Nobody can know yet."""
+    result = simulate(ours, load=20, dependency=Dependency(script=[outage(start=10, seconds=50)]), seconds=30)
+    assert result.trouble_lasts
+    assert "time to recover lasts to the end" in " ".join(str(result).split())
+    assert not simulate(ours, load=20, dependency=DOWN, seconds=60).trouble_lasts
+
+
 def test_a_picture_takes_every_name_as_it_is(tmp_path: Any) -> None:
     """Dollars are no formula, and letters that the font lacks are no warnings; failed calls may have timed out."""
     name = "cost $5 and $x^{ 価格"

@@ -89,7 +89,7 @@ def _recovery(result: Result, most: float) -> str:
     if after is not None:
         text = "at once when the trouble is over" if after < 0.05 else f"{after:.1f} s after the trouble"
         return f"recovers {text}."
-    if max(one.end for one in result.trouble) >= result.seconds:
+    if result.trouble_lasts:
         return "the trouble lasts to the end."
     end = result.steps[-LAST:]
     rate = _rate(result, end)

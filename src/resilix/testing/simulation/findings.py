@@ -19,7 +19,10 @@ AS_BEFORE = 0.95
 """Calls succeed as often as before when they do so at this share of it."""
 
 LASTING = 5
-"""Over so many steps from a moment on, so that a lucky one does not count."""
+"""Over so many steps with calls from a moment on, so that a lucky one does not count."""
+
+ENOUGH = 20
+"""Calls that say as much where fewer steps are left."""
 
 
 def width_of(seconds: float) -> float:
@@ -113,10 +116,16 @@ def _recovery(steps: Sequence[Step], width: float, begin: float, end: float) -> 
     """Seconds from the end of the trouble until calls succeed as often as before it, and go on to."""
     before = [one for one in steps if one.at + width <= begin and one.calls]
     usual = sum(one.succeeded for one in before) / sum(one.calls for one in before) if before else 1.0
-    after = [one for one in steps if one.at + width > end]
+    there = [one for one in steps if one.at + width > end]
+    after = [one for one in there if one.calls]  # where nobody calls, nobody succeeds either
+    if there and not after:
+        return 0.0
     for place, step in enumerate(after):
         rest = after[place : place + LASTING]
-        good = sum(one.succeeded for one in rest) >= AS_BEFORE * usual * sum(one.calls for one in rest)
+        calls = sum(one.calls for one in rest)
+        if len(rest) < min(LASTING, len(after)) and calls < ENOUGH:
+            return None
+        good = sum(one.succeeded for one in rest) >= AS_BEFORE * usual * calls
         if good and step.success_share >= AS_BEFORE * usual:
             return max(0.0, step.at - end)
     return None

@@ -92,6 +92,8 @@ def _legend(axes: Axes, results: Sequence[Result]) -> None:
 def _recovery(result: Result) -> str:
     if not result.trouble:
         return "no trouble"
+    if result.trouble_lasts:
+        return "the trouble lasts to the end"
     again = result.time_to_recover
     return "never recovers" if again is None else f"recovers {again:.1f} s after the trouble"
 

@@ -171,6 +171,11 @@ class Result:
         """Whether calls succeeded at the end as often as before the trouble."""
         return not self.trouble or self.time_to_recover is not None
 
+    @property
+    def trouble_lasts(self) -> bool:
+        """Whether the trouble lasts to the end, so that nothing can be said about a recovery."""
+        return any(one.end >= self.seconds for one in self.trouble)
+
     def to_json(self) -> str:
         """All of it as JSON, the same text for the same seed."""
         return json.dumps({**asdict(self), "success_share": self.success_share, "goodput": self.goodput}, indent=1)
@@ -209,7 +214,7 @@ def _rows(one: Result) -> dict[str, str]:
         "requests, peak": f"{one.dependency.peak:.0f}/s",
         "requests for nobody": f"{one.dependency.wasted:,}",
         "time to open": _moment(one.time_to_open),
-        "time to recover": _moment(one.time_to_recover) if one.trouble else "no trouble",
+        "time to recover": _recovery(one),
         "false opens": f"{one.false_opens}",
     }
 
@@ -243,6 +248,12 @@ def _rank(ordered: Sequence[float], share: float) -> float:
 
 def _seconds(value: float) -> str:
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def _recovery(one: Result) -> str:
+    if not one.trouble:
+        return "no trouble"
+    return "lasts to the end" if one.trouble_lasts else _moment(one.time_to_recover)
 
 
 def _moment(value: float | None) -> str:
