@@ -38,13 +38,16 @@ from resilix.testing.simulation import (
     Load,
     black_hole,
     bursts,
+    cold_start,
     exponential,
+    flapping,
     outage,
     phases,
     poisson,
     simulate,
     stall,
     steady,
+    table,
 )
 
 DOWN = Dependency(capacity=10, service=exponential(0.1), script=[outage(start=20, seconds=10)])
@@ -338,6 +341,15 @@ def test_a_picture_takes_every_name_as_it_is(tmp_path: Any) -> None:
         (lambda: simulate(ours, load=1, seconds=10, seed=1.5), r"seed=1.5"),  # type: ignore[arg-type]
         (lambda: simulate(ours, load=1, seconds=10, dependency=DOWN), r"begin after the end.*seconds=90"),
         (lambda: simulate(lambda: 7, load=1, seconds=10), r"must make a policy"),  # type: ignore[arg-type, return-value]
+        (lambda: simulate(7, load=1, seconds=10), r"policies=7.*write pipeline"),  # type: ignore[arg-type]
+        (lambda: simulate(ours, load=1, seconds=10, dependency=7), r"dependency=7.*Dep"),  # type: ignore[arg-type]
+        (lambda: simulate(ours, load=1, seconds=10, shared=1), r"shared=1"),  # type: ignore[arg-type]
+        (lambda: simulate(ours, load=1, seconds=10, per_shard="no"), r"per_shard='no'"),  # type: ignore[arg-type]
+        (lambda: simulate(ours, load=1, seconds=10, name=3), r"name=3"),  # type: ignore[arg-type]
+        (lambda: table([]), r"table\(\): there is no result"),
+        (lambda: flapping(0, 1e9, down=1e-9, up=1e-9), r"go down .* times, and may 1,000"),
+        (lambda: flapping(0, 1e300, down=1e-300, up=1e-300), r"go down inf times"),
+        (lambda: cold_start(0, 10, steps=10**9), r"steps=1000000000"),
         (lambda: Dependency(capacity=0), r"capacity=0"),
         (lambda: Dependency(service=-1), r"service=-1"),
         (lambda: Dependency(shards=2, script=outage(1, 1, shard=2)), r"2 shards.*shards=3"),

@@ -246,7 +246,7 @@ WRONG: list[tuple[str, str, str]] = [
     ),
     (
         changed('kind = "outage"', 'kind = "flapping"\ndown = 1e-7\nup = 1e-7'),
-        "mine.toml: [[trouble]] 1: it would go down",
+        "mine.toml: [[trouble]] 1: flapping(): it would go down",
         "write a longer down",
     ),
     (changed('kind = "outage"', 'kind = "cold_start"\nsteps = 0'), "mine.toml: [[trouble]] 1: steps = 0", "from 1"),

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from resilix.errors import ConfigurationError
 from resilix.testing.simulation.trouble import Episode
 
 
@@ -220,7 +221,20 @@ def _rows(one: Result) -> dict[str, str]:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Several results side by side, as text; rows in which all are zero are left out."""
+    """Several results side by side, as text; rows in which all are zero are left out.
+
+    Example::
+
+        print(table([simulate(one, load=70, seconds=180) for one in (naive, better)]))
+
+    Args:
+        results: At least one.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    if not results:
+        raise ConfigurationError("table(): there is no result; write table([first, second])")
     columns = [_rows(one) for one in results]
     cells = {label: [column[label] for column in columns] for label in columns[0]}
     kept = {label: own for label, own in cells.items() if any(one != "0.0%" for one in own)}

@@ -91,7 +91,15 @@ def simulate(
         options.whole(OWNER, "clients", clients, least=processes, why="each process has at least one")
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise options.refuse(OWNER, "seed", seed, "it is where chance begins", "write seed=7")
-    there: Modelled = Dependency() if dependency is None else dependency
+    options.flag(OWNER, "shared", shared)
+    options.flag(OWNER, "per_shard", per_shard)
+    if name is not None and not isinstance(name, str):
+        raise options.refuse(OWNER, "name", name, "it is what tables call it", 'write name="naive retries"')
+    there = _there(dependency)
+    if not isinstance(policies, Policy) and not callable(policies):
+        raise options.refuse(
+            OWNER, "policies", policies, "it is a policy, or makes one", "write pipeline(retry(on=…), …)"
+        )
     late = [one for one in there.script if one.start >= length]
     if late:
         raise options.refuse(
@@ -104,6 +112,18 @@ def simulate(
         groups = [run.group(policies, process if count > 1 else None, per_shard=per_shard) for process in range(count)]
         run.play(arrivals.times(random.Random(f"{seed} load")), groups, clients or processes)
     return find(name or _named(policies), repr(arrivals), seed, length, there, run.calls, run.served, run.changes)
+
+
+def _there(dependency: Any) -> Modelled:
+    """What is called."""
+    if dependency is None:
+        return Dependency()
+    if not callable(getattr(dependency, "model", None)):
+        raise options.refuse(
+            OWNER, "dependency", dependency, "it is what is called", "write Dependency(capacity=10, service=0.1)"
+        )
+    made: Modelled = dependency
+    return made
 
 
 def _named(policies: Policies) -> str:
