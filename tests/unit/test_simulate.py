@@ -333,6 +333,9 @@ def test_a_picture_takes_every_name_as_it_is(tmp_path: Any) -> None:
     ("wrong", "says"),
     [
         (lambda: simulate(ours, load=0, seconds=10), r"load=0.*calls per second"),
+        (lambda: simulate(ours, load=poisson(1e6), seconds=180), r"about 180,000,000 calls would come in 180 s"),
+        (lambda: simulate(ours, load=bursts(1, size=10**6, every=1), seconds=50), r"50,000,050 calls"),
+        (lambda: simulate(ours, load=phases((1, 1e6), (9, 10), (1, 1e6)), seconds=31), r"22,000,090 calls"),
         (lambda: simulate(ours, load="fast", seconds=10), r"load='fast'"),
         (lambda: simulate(ours, load=True, seconds=10), r"load=True"),
         (lambda: simulate(ours, load=1, seconds=0), r"seconds=0"),

@@ -107,4 +107,4 @@ def _watched(load: Load, seconds: float, progress: Progress, about: str) -> Load
                 progress.say(f"{about}: {min(1.0, moment / seconds):.0%}, {number:,} calls")
             yield moment
 
-    return Load(load.text, times)
+    return Load(load.text, times, load.count)

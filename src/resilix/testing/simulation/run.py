@@ -21,7 +21,7 @@ from resilix.testing.simulation.copies import Copier
 from resilix.testing.simulation.dependency import Dependency
 from resilix.testing.simulation.driver import SimulatedDriver
 from resilix.testing.simulation.findings import find, width_of
-from resilix.testing.simulation.load import Loads, load_of
+from resilix.testing.simulation.load import Load, Loads, about, load_of
 from resilix.testing.simulation.loop import SimulatedLoop
 from resilix.testing.simulation.modelled import ANSWER, Call, Modelled, Served
 from resilix.testing.simulation.result import Change, Ending, Result
@@ -30,6 +30,8 @@ Policies: TypeAlias = Policy[Any] | Callable[[], Policy[Any]]
 """What is simulated: a policy, of which fresh copies are made, or a function that makes one."""
 
 OWNER = "simulate"
+MOST_CALLS = 20_000_000
+"""Calls, of which each takes 250 bytes and some 30 µs: five gigabytes, and ten minutes."""
 AFTERWARDS = 60.0
 """Virtual seconds for which calls under way at the end may still come to an end."""
 
@@ -93,42 +95,53 @@ def simulate(
         raise options.refuse(OWNER, "seed", seed, "it is where chance begins", "write seed=7")
     options.flag(OWNER, "shared", shared)
     options.flag(OWNER, "per_shard", per_shard)
-    if name is not None and not isinstance(name, str):
-        raise options.refuse(OWNER, "name", name, "it is what tables call it", 'write name="naive retries"')
-    there = _there(dependency)
-    if not isinstance(policies, Policy) and not callable(policies):
-        raise options.refuse(
-            OWNER, "policies", policies, "it is a policy, or makes one", "write pipeline(retry(on=…), …)"
-        )
-    late = [one for one in there.script if one.start >= length]
-    if late:
-        raise options.refuse(
-            OWNER, "seconds", seconds, f"{late[0]!r} would begin after the end", f"write seconds={late[0].end + 60:g}"
-        )
-    arrivals = load_of(OWNER, "load", load)
+    column = _named(policies, name)
+    there, arrivals = _there(dependency, length), _arrivals(load, length)
     run = _Run(there, length, seed)
     with interruptible() as run.interrupt, run.in_charge():
         count = 1 if shared else processes
         groups = [run.group(policies, process if count > 1 else None, per_shard=per_shard) for process in range(count)]
         run.play(arrivals.times(random.Random(f"{seed} load")), groups, clients or processes)
-    return find(name or _named(policies), repr(arrivals), seed, length, there, run.calls, run.served, run.changes)
+    return find(column, repr(arrivals), seed, length, there, run.calls, run.served, run.changes)
 
 
-def _there(dependency: Any) -> Modelled:
-    """What is called."""
-    if dependency is None:
-        return Dependency()
-    if not callable(getattr(dependency, "model", None)):
-        raise options.refuse(
-            OWNER, "dependency", dependency, "it is what is called", "write Dependency(capacity=10, service=0.1)"
+def _there(dependency: Any, seconds: float) -> Modelled:
+    """What is called, and nothing happens to it that nobody would see."""
+    there: Modelled = Dependency() if dependency is None else dependency
+    if not callable(getattr(there, "model", None)):
+        instead = "write Dependency(capacity=10, service=0.1)"
+        raise options.refuse(OWNER, "dependency", dependency, "it is what is called", instead)
+    late = next((one for one in there.script if one.start >= seconds), None)
+    if late is not None:
+        why = f"{late!r} would begin after the end"
+        raise options.refuse(OWNER, "seconds", seconds, why, f"write seconds={late.end + 60:g}")
+    return there
+
+
+def _arrivals(load: Any, seconds: float) -> Load:
+    """When calls come; not so many that they would fill the memory."""
+    arrivals = load_of(OWNER, "load", load)
+    calls = about(arrivals, seconds)
+    if calls > MOST_CALLS:
+        why = (
+            f"about {calls:,.0f} calls would come in {seconds:,.10g} s, and what became of each is kept in memory, "
+            f"of {MOST_CALLS:,} at most"
         )
-    made: Modelled = dependency
-    return made
+        raise options.refuse(OWNER, "load", arrivals, why, "write a lower rate, or fewer seconds")
+    return arrivals
 
 
-def _named(policies: Policies) -> str:
-    own = getattr(policies, "name", None) or getattr(policies, "__name__", None)
-    return str(own) if own and own != "<lambda>" else "simulated"
+def _named(policies: Any, name: Any) -> str:
+    """What tables call it."""
+    if not isinstance(policies, Policy) and not callable(policies):
+        why = "it is a policy, or makes one"
+        raise options.refuse(OWNER, "policies", policies, why, "write pipeline(retry(on=…), …)")
+    if name is None:
+        own = getattr(policies, "name", None) or getattr(policies, "__name__", None)
+        return str(own) if own and own != "<lambda>" else "simulated"
+    if not isinstance(name, str):
+        raise options.refuse(OWNER, "name", name, "it is what tables call it", 'write name="naive retries"')
+    return name
 
 
 class _Group:
