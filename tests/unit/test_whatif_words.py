@@ -92,6 +92,13 @@ def test_what_never_recovers_is_told_with_its_reason() -> None:
     assert endless.startswith("retry: the trouble lasts to the end. ")
 
 
+def test_who_never_came_back_is_not_said_to_have_been_quick() -> None:
+    """One of a hundred is enough to say so."""
+    hole = (TROUBLE, 'kind = "black_hole"\nstart = 5\nseconds = 5')
+    text = sentences(hole, (POLICIES, "[]"))
+    assert "never came back); more than one of 100 had not come back a minute after the end." in text
+
+
 def test_a_share_that_would_be_zero_is_a_number() -> None:
     """Nobody reads 0.0% failed."""
     brief = ("start = 5\nseconds = 5", "start = 5\nseconds = 0.12\nafter = 0")

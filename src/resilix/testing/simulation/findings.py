@@ -25,6 +25,10 @@ ENOUGH = 20
 """Calls that say as much where fewer steps are left."""
 
 
+AFTERWARDS = 60.0
+"""Virtual seconds for which calls under way at the end may still come to an end."""
+
+
 def width_of(seconds: float) -> float:
     """How long a step is, for a simulation of so many seconds."""
     for width in WIDTHS:
@@ -58,7 +62,7 @@ def find(
         seed=seed,
         load=load,
         endings=_endings(calls),
-        latency=latency_of(one.end - one.begin for one in calls if one.end < math.inf),
+        latency=latency_of(_took(one, seconds) for one in calls),
         success_latency=latency_of(one.end - one.begin for one in calls if one.ending is Ending.SUCCEEDED),
         attempts_per_call=sum(one.attempts for one in calls) / len(calls) if calls else 0.0,
         time_to_open=min((at - begin for at in opened if at >= begin), default=None),
@@ -73,6 +77,11 @@ def find(
         changes=tuple(changes),
         steps=steps,
     )
+
+
+def _took(call: Call, seconds: float) -> float:
+    """How long a call took; one that has not come back took as long as it was waited for, or longer."""
+    return min(call.end, seconds + AFTERWARDS) - call.begin
 
 
 def _was(changes: Sequence[Change], index: int) -> str:
@@ -103,7 +112,7 @@ def _steps(width: float, seconds: float, calls: Sequence[Call], served: Sequence
                 fallback=fallback,
                 refused=refused,
                 failed=len(own) - succeeded - fallback - refused,
-                p99=latency_of(one.end - one.begin for one in own if one.end < math.inf).p99,
+                p99=latency_of(_took(one, seconds) for one in own).p99,
                 arrived=there.arrived,
                 wasted=there.wasted,
                 waiting=there.waiting,

@@ -30,6 +30,8 @@ class Ending(StrEnum):
 class Latency:
     """How long calls took, in seconds; zero where there were none. Percentiles by nearest rank.
 
+    A call that had not come back a minute after the end counts with the time until then.
+
     Attributes:
         p50: Half took no longer.
         p90: Nine of ten took no longer.

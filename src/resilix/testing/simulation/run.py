@@ -20,7 +20,7 @@ from resilix.testing.simulation.charge import Interrupt, in_charge, interruptibl
 from resilix.testing.simulation.copies import Copier
 from resilix.testing.simulation.dependency import Dependency
 from resilix.testing.simulation.driver import SimulatedDriver
-from resilix.testing.simulation.findings import find, width_of
+from resilix.testing.simulation.findings import AFTERWARDS, find, width_of
 from resilix.testing.simulation.load import Load, Loads, about, load_of
 from resilix.testing.simulation.loop import SimulatedLoop
 from resilix.testing.simulation.modelled import ANSWER, Call, Modelled, Served
@@ -32,8 +32,6 @@ Policies: TypeAlias = Policy[Any] | Callable[[], Policy[Any]]
 OWNER = "simulate"
 MOST_CALLS = 20_000_000
 """Calls, of which each takes 250 bytes and some 30 µs: five gigabytes, and ten minutes."""
-AFTERWARDS = 60.0
-"""Virtual seconds for which calls under way at the end may still come to an end."""
 
 
 def simulate(
