@@ -337,8 +337,9 @@ def test_a_gzipped_log_and_json_lines_print_the_same(tmp_path: Path) -> None:
     assert "naive retries" in texts.pop()
 
 
-def test_reading_says_how_far_it_is(tmp_path: Path) -> None:
+def test_reading_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The share of the bytes, the calls, and how many a second; then the line is empty again."""
+    monkeypatch.setenv("TERM", "xterm")
     log = tmp_path / "calls.csv"
     log.write_text(HEAD + "".join(f"{number},0.05,ok\n" for number in range(20_000)))
     screen, now = Screen(), count()
