@@ -307,6 +307,20 @@ def test_a_total_outage_in_a_short_or_sparse_log_is_trouble(calls: int, apart: f
     assert found.end == pytest.approx(2 * third * apart, abs=calls * apart / 50)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[\n {"time": 1}\n]\n', "calls.csv:1: this is a JSON array; a log has one object a line, as jq"),
+        ("time,duration,outcome\r1,0.5,ok\r", "calls.csv:1: the lines end with a carriage return alone"),
+    ],
+)
+def test_a_log_of_another_kind_is_told_what_it_is(text: str, said: str) -> None:
+    """Not what Python's reader of CSV makes of it."""
+    with pytest.raises(ConfigurationError) as caught:
+        read(text)
+    assert str(caught.value).startswith(said)
+
+
 # -- on the command line -----------------------------------------------------------------------------------
 
 LOG = HEAD + "".join(f"{number / 10},0.05,{'error' if 100 <= number < 200 else 'ok'}\n" for number in range(400))

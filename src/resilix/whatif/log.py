@@ -185,6 +185,8 @@ def _csv_rows(lines: _Lines, texts: Iterator[str]) -> Iterator[list[str]]:
 
 
 def _from_csv(first: str, rows: Iterator[list[str]]) -> Iterator[Row]:
+    if first.lstrip().startswith("["):
+        raise BadLineError("this is a JSON array; a log has one object a line, as jq -c '.[]' writes them")
     if "\r" in first.strip():
         raise BadLineError("the lines end with a carriage return alone, and must end with a line feed")
     head = [one.strip().lower() for one in next(csv.reader([first]))]

@@ -142,11 +142,12 @@ def _recovery(steps: Sequence[Step], width: float, begin: float, end: float) -> 
 
 def _totals(dependency: Modelled, seconds: float, width: float, served: Sequence[Served]) -> Totals:
     whole = dependency.places * seconds
+    worked = math.fsum(one.worked for one in served[:-1])  # sum() of 3.12 rounds otherwise than that of 3.11
     return Totals(
         arrived=sum(one.arrived for one in served),
         answered=sum(one.answered for one in served),
         wasted=sum(one.wasted for one in served),
         failed=sum(one.failed for one in served),
-        busy=min(1.0, sum(one.worked for one in served[:-1]) / whole) if whole else 0.0,
+        busy=min(1.0, worked / whole) if whole else 0.0,
         peak=max((one.arrived for one in served[:-1]), default=0) / width,
     )
