@@ -6,11 +6,12 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Never
 
 import pytest
@@ -304,6 +305,24 @@ def test_a_picture_is_the_same_file_for_the_same_result(tmp_path: Any) -> None:
     assert "process 1" in drawn[0]
     with pytest.raises(ConfigurationError, match=r"write a\.png"):
         result.picture(tmp_path / "a.jpeg")
+
+
+def test_a_mistake_in_a_policy_of_ones_own_is_no_trouble_of_the_dependency() -> None:
+    """It is named with its line; errors of the dependency, and those of policies, are not."""
+
+    class Mistaken(Policy[Never]):
+        """Looks for something that is not there."""
+
+        async def acall(self, fn: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
+            """Make the call."""
+            return await fn.nothing(*args)  # type: ignore[attr-defined]  # the mistake
+
+    result = simulate(Mistaken(), load=steady(1), seconds=5)
+    ((error, calls),) = result.unexpected.items()
+    assert re.fullmatch(r"AttributeError \(test_simulate\.py:\d+\)", error)
+    assert calls == 5
+    assert str(result).endswith(f"5 calls ended with {error}, which the dependency did not raise")
+    assert simulate(ours, load=20, dependency=DOWN, seconds=60).unexpected == {}
 
 
 def test_nobody_calling_is_no_recovery() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from resilix.testing.simulation.modelled import Call, Modelled, Served
 from resilix.testing.simulation.result import Change, Ending, Result, Step, Totals, latency_of
@@ -46,6 +46,7 @@ def find(
     calls: Sequence[Call],
     served: Sequence[Served],
     changes: Sequence[Change],
+    unexpected: Mapping[str, int] | None = None,
 ) -> Result:
     """The figures of a simulation."""
     width = width_of(seconds)
@@ -76,6 +77,7 @@ def find(
         dependency=_totals(dependency, seconds, width, served),
         changes=tuple(changes),
         steps=steps,
+        unexpected=dict(unexpected or {}),
     )
 
 

@@ -28,6 +28,7 @@ class Call:
         attempts: How often the function ran for it.
         end: When it was over.
         ending: What its user got.
+        cause: The last error of the dependency, while the call is under way.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Call:
     attempts: int = 0
     end: float = math.inf
     ending: Ending = Ending.UNFINISHED
+    cause: Exception | None = None
 
 
 @dataclass(slots=True)

@@ -136,6 +136,8 @@ class Result:
         dependency: What came to the dependency.
         changes: What the breakers did.
         steps: The figures over time.
+        unexpected: Errors that the dependency did not raise, with the line that did, and how many calls ended with
+            them: a fallback that raises something else, or a mistake in a policy of your own.
     """
 
     name: str
@@ -153,6 +155,7 @@ class Result:
     dependency: Totals
     changes: tuple[Change, ...]
     steps: tuple[Step, ...]
+    unexpected: dict[str, int]
 
     @property
     def calls(self) -> int:
@@ -201,7 +204,11 @@ class Result:
         return draw([self], Path(path))
 
     def __str__(self) -> str:
-        return table([self])
+        lines = [
+            f"{count:,} calls ended with {error}, which the dependency did not raise"
+            for error, count in self.unexpected.items()
+        ]
+        return "\n".join([table([self]), *lines])
 
 
 def _rows(one: Result) -> dict[str, str]:

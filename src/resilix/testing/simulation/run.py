@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from resilix.core import options
@@ -100,7 +102,7 @@ def simulate(
         count = 1 if shared else processes
         groups = [run.group(policies, process if count > 1 else None, per_shard=per_shard) for process in range(count)]
         run.play(arrivals.times(random.Random(f"{seed} load")), groups, clients or processes)
-    return find(column, repr(arrivals), seed, length, there, run.calls, run.served, run.changes)
+    return find(column, repr(arrivals), seed, length, there, run.calls, run.served, run.changes, run.unexpected)
 
 
 def _there(dependency: Any, seconds: float) -> Modelled:
@@ -142,6 +144,15 @@ def _named(policies: Any, name: Any) -> str:
     return name
 
 
+def _where(error: Exception) -> str:
+    """What an error is, and the line that raised it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = "" if trace is None else f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})"
+    return f"{type(error).__name__}{place}"
+
+
 class _Group:
     """The policies of one process.
 
@@ -163,7 +174,11 @@ class _Group:
         async def attempt(call: Call) -> Any:
             call.attempts += 1
             self.look()  # a probe has been admitted
-            return await self._run.model.request(call)
+            try:
+                return await self._run.model.request(call)
+            except Exception as error:
+                call.cause = error
+                raise
 
         self.guarded.append(policy(attempt))
 
@@ -185,6 +200,7 @@ class _Run:
         calls: All calls so far.
         served: What came to the dependency, for each step; one more for what comes after the end.
         changes: What breakers did.
+        unexpected: Errors that the dependency did not raise, and how many calls ended with them.
         interrupt: Whether somebody wants it to end.
     """
 
@@ -193,6 +209,7 @@ class _Run:
         self.calls: list[Call] = []
         self.served = [Served()]
         self.changes: list[Change] = []
+        self.unexpected: Counter[str] = Counter()
         self.interrupt = Interrupt()
         self.model = dependency.model(self.loop, random.Random(f"{seed} dependency"), self.served)
         self._seconds = seconds
@@ -267,9 +284,12 @@ class _Run:
             call.ending = Ending.TIMED_OUT
         except ConfigurationError as error:
             self._broken = self._broken or error
-        except Exception:
+        except Exception as error:
             call.ending = Ending.FAILED
+            if error is not call.cause:
+                self.unexpected[_where(error)] += 1
         else:
             call.ending = Ending.SUCCEEDED if answer is ANSWER else Ending.FALLBACK
         call.end = self.loop.now
+        call.cause = None  # it would keep all that its traceback knows
         group.look()
