@@ -376,6 +376,7 @@ def test_a_picture_takes_every_name_as_it_is(tmp_path: Any) -> None:
         (lambda: simulate(ours, load=1, seconds=10, dependency=DOWN), r"begin after the end.*seconds=90"),
         (lambda: simulate(lambda: 7, load=1, seconds=10), r"must make a policy"),  # type: ignore[arg-type, return-value]
         (lambda: simulate(7, load=1, seconds=10), r"policies=7.*write pipeline"),  # type: ignore[arg-type]
+        (lambda: simulate(lambda symbol: ours(), load=1, seconds=10), r"takes nothing"),  # type: ignore[arg-type, misc]
         (lambda: simulate(ours, load=1, seconds=10, dependency=7), r"dependency=7.*Dep"),  # type: ignore[arg-type]
         (lambda: simulate(ours, load=1, seconds=10, shared=1), r"shared=1"),  # type: ignore[arg-type]
         (lambda: simulate(ours, load=1, seconds=10, per_shard="no"), r"per_shard='no'"),  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import random
 from collections import Counter
@@ -131,10 +132,23 @@ def _arrivals(load: Any, seconds: float) -> Load:
     return arrivals
 
 
+def _can_be_called(maker: Any) -> bool:
+    """Whether something can be called without arguments, as far as anybody can say."""
+    if not callable(maker):
+        return False
+    try:
+        inspect.signature(maker).bind()
+    except TypeError:
+        return False
+    except ValueError:  # some that are written in C do not say
+        return True
+    return True
+
+
 def _named(policies: Any, name: Any) -> str:
     """What tables call it."""
-    if not isinstance(policies, Policy) and not callable(policies):
-        why = "it is a policy, or makes one"
+    if not isinstance(policies, Policy) and not _can_be_called(policies):
+        why = "it is a policy, or a function that takes nothing and makes one"
         raise options.refuse(OWNER, "policies", policies, why, "write pipeline(retry(on=…), …)")
     if name is None:
         own = getattr(policies, "name", None) or getattr(policies, "__name__", None)
