@@ -336,7 +336,7 @@ def test_nobody_calling_is_no_recovery() -> None:
 
 
 def test_a_recovery_near_the_end_counts_where_enough_calls_say_so() -> None:
-    """Twenty calls that succeed are no luck, in however few steps; one is."""
+    """Five calls that succeed are no luck, in however few steps; of one that is all, more cannot be asked."""
     short = outage(start=10, seconds=47)
     assert simulate(ours, load=steady(40), dependency=Dependency(script=[short]), seconds=60).recovered
     rare = simulate(timeout(1.0), load=steady(0.1), dependency=Dependency(script=[short]), seconds=70)

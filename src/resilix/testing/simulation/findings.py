@@ -21,7 +21,7 @@ AS_BEFORE = 0.95
 LASTING = 5
 """Over so many steps with calls from a moment on, so that a lucky one does not count."""
 
-ENOUGH = 20
+ENOUGH = 5
 """Calls that say as much where fewer steps are left."""
 
 
