@@ -17,7 +17,7 @@ from benchmarks.reality.cases import SECONDS, Case
 from benchmarks.reality.work import Event
 from resilix import CircuitBreaker, RejectedError
 from resilix.policies.hazards import flatten
-from resilix.testing.simulation import Change, Outcome, Result
+from resilix.testing.simulation import Change, Ending, Result
 from resilix.testing.simulation.copies import apart
 from resilix.testing.simulation.findings import find, width_of
 from resilix.testing.simulation.modelled import ANSWER, Call, Served
@@ -71,13 +71,13 @@ class Lane:
         try:
             await self._guarded(call)
         except RejectedError:
-            call.outcome = Outcome.REFUSED
+            call.ending = Ending.REFUSED
         except TimeoutError:
-            call.outcome = Outcome.TIMED_OUT
+            call.ending = Ending.TIMED_OUT
         except ConnectionError:
-            call.outcome = Outcome.FAILED
+            call.ending = Ending.FAILED
         else:
-            call.outcome = Outcome.SUCCEEDED
+            call.ending = Ending.SUCCEEDED
         call.end = self._now()
         self._look()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Never
 
 import pytest
 
@@ -12,12 +13,14 @@ from resilix import (
     CircuitBreaker,
     CircuitState,
     ConfigurationError,
+    Policy,
     RetryBudget,
     pipeline,
     retry,
     timeout,
 )
 from resilix.testing import virtual_time
+from resilix.testing.simulation import verdict
 
 
 class QuotesError(Exception):
@@ -56,6 +59,34 @@ def test_a_breaker_and_a_budget_do_neither() -> None:
     assert "a breaker opens after 0." in text
     assert "it does not amplify" in text
     assert text.count("calls succeed as before") == 2
+
+
+def test_beside_a_breaker_that_stays_open_for_an_hour_an_outage_is_still_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that counts other errors opens never, and the retries are all there."""
+    monkeypatch.setattr(verdict, "LOADED", 0.05)  # few calls, for the sake of time
+    long = CircuitBreaker("long", on=KeyError, open_for=3600)
+    text = simulated(retry(on=ConnectionError, attempts=4, wait=0.05), long, Bulkhead("two", limit=2))
+    assert re.search(r"it amplifies: [34]\.\d\d attempts per call", text)
+
+
+def test_a_short_timeout_shortens_all_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a timeout of milliseconds would mean millions of calls; rates are written out."""
+    monkeypatch.setattr(verdict, "LOADED", 0.05)
+    calls = 0
+
+    class Counting(Policy[Never]):
+        """Counts the calls made under it."""
+
+        async def acall(self, fn: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
+            """Make the call."""
+            nonlocal calls
+            calls += 1
+            return await fn(*args, **kwargs)
+
+    text = simulated(Counting(), timeout(0.01))
+    assert "Simulated with 250 calls/s on a dependency that can answer 5,000/s." in text
+    assert text.count("calls succeed as before") == 2
+    assert calls < 10_000
 
 
 def test_a_bulkhead_s_size_sets_the_scale() -> None:

@@ -577,6 +577,19 @@ def test_there_is_only_one_clock() -> None:
         explore(nested)
 
 
+def test_virtual_time_inside_a_scenario_is_refused_and_says_what_instead() -> None:
+    """It would take the clock away from the schedule, whose waits cost nothing anyway."""
+
+    async def scenario() -> None:
+        with virtual_time():
+            await asyncio.sleep(1.0)
+
+    with pytest.raises(ConfigurationError, match=r"has virtual time of its own.*leave virtual_time\(\) out"):
+        explore(scenario, only=0)
+    with virtual_time() as time:  # and nothing of it stays
+        assert time.now() == 0.0
+
+
 @pytest.mark.asyncio
 async def test_it_can_be_called_where_a_loop_runs() -> None:
     """An async test may explore; its own loop goes on afterwards."""

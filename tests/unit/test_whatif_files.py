@@ -246,7 +246,7 @@ WRONG: list[tuple[str, str, str]] = [
     ),
     (
         changed('kind = "outage"', 'kind = "flapping"\ndown = 1e-7\nup = 1e-7'),
-        "mine.toml: [[trouble]] 1: it would go down",
+        "mine.toml: [[trouble]] 1: flapping(): it would go down",
         "write a longer down",
     ),
     (changed('kind = "outage"', 'kind = "cold_start"\nsteps = 0'), "mine.toml: [[trouble]] 1: steps = 0", "from 1"),
@@ -321,6 +321,23 @@ def test_a_mistake_is_named_with_its_place_and_what_to_write(text: str, where: s
     assert where in message
     assert instead in message
     assert "\n" not in message
+
+
+def test_a_byte_order_mark_is_no_mistake() -> None:
+    """Editors on Windows put one in front, where nobody sees it; lines may end as they do there."""
+    assert scenario_of(b"\xef\xbb\xbf" + SOUND.replace("\n", "\r\n").encode(), "mine.toml").title == "sound"
+
+
+@pytest.mark.parametrize("text", [r"a\nb", r"\u001b[31mred", r"a\tb", r"a\u0085b"])
+def test_a_name_cannot_break_the_table_or_talk_to_the_terminal(text: str) -> None:
+    """A line break, or a sequence that colours all that follows; a description may have lines, and only those."""
+    for key, usual in (("title", "sound"), ("name", "retry")):
+        given = SOUND.replace(f'{key} = "{usual}"', f'{key} = "{text}"')
+        with pytest.raises(ConfigurationError, match=rf"{key} = .*: it is shown in one line"):
+            scenario_of(given.encode(), "mine.toml")
+    assert scenario_of(f'description = """a\r\n\tb"""\n{SOUND}'.encode(), "mine.toml").description == "a b"
+    with pytest.raises(ConfigurationError, match=r"description = .*: control characters"):
+        scenario_of(f'description = "\\u001bc"\n{SOUND}'.encode(), "mine.toml")
 
 
 def test_a_file_that_is_no_text_says_in_which_line() -> None:

@@ -26,6 +26,7 @@ from resilix.whatif.log import Log, read_log
 from resilix.whatif.play import Progress
 from resilix.whatif.policies import Bare
 from resilix.whatif.recording import ERROR, OK, TIMEOUT, Recording
+from resilix.whatif.words import plain, weather
 
 HEAD = "time,duration,outcome\n"
 
@@ -218,7 +219,7 @@ def test_without_policies_a_replay_is_what_was_recorded() -> None:
     """Every call comes when it came, takes as long, and ends as it ended."""
     rows = [(0.5 * number, 0.01 * number, ("ok", "error", "timeout")[number % 3]) for number in range(30)]
     result = replayed(recorded(rows), Bare())
-    assert result.outcomes["succeeded"] == result.outcomes["failed"] == result.outcomes["timed out"] == 10
+    assert result.endings["succeeded"] == result.endings["failed"] == result.endings["timed out"] == 10
     assert (result.attempts_per_call, result.latency.most) == (1.0, pytest.approx(0.29))
     assert result.dependency.arrived == 30
 
@@ -227,19 +228,19 @@ def test_a_first_attempt_meets_its_own_call_even_if_another_is_as_near() -> None
     """Of two calls at one moment each ends as it did; and a call that had to wait for a place does too."""
     both = recorded([(0.0, 0.2, "error"), (0.0, 0.4, "ok"), (0.5, 0.1, "ok"), (0.6, 0.1, "error")])
     free = replayed(both, Bare())
-    assert (free.outcomes["failed"], free.outcomes["succeeded"], free.latency.most) == (2, 2, pytest.approx(0.4))
+    assert (free.endings["failed"], free.endings["succeeded"], free.latency.most) == (2, 2, pytest.approx(0.4))
     queued = replayed(both, Bulkhead("one at a time", limit=1, max_wait=5.0))
-    assert (queued.outcomes["failed"], queued.outcomes["succeeded"]) == (2, 2)
+    assert (queued.endings["failed"], queued.endings["succeeded"]) == (2, 2)
 
 
 def test_a_further_attempt_meets_the_call_nearest_in_time() -> None:
     """A call that failed at 10 s is tried again a second later, when calls succeeded."""
     rows = [(0.0, 0.0, "ok"), (10.0, 0.5, "error"), (11.4, 0.25, "ok"), (20.0, 0.0, "ok")]
     result = replayed(recorded(rows), retry(on=Exception, attempts=2, wait=1.0))
-    assert (result.outcomes["succeeded"], result.dependency.arrived) == (4, 5)
+    assert (result.endings["succeeded"], result.dependency.arrived) == (4, 5)
     assert result.latency.most == pytest.approx(0.5 + 1.0 + 0.25)
     hopeless = replayed(recorded(rows), retry(on=Exception, attempts=2, wait=0.1))  # 10.6 s is nearer to 10 s
-    assert (hopeless.outcomes["failed"], hopeless.dependency.arrived) == (1, 5)
+    assert (hopeless.endings["failed"], hopeless.dependency.arrived) == (1, 5)
 
 
 def test_of_two_calls_as_near_the_earlier_is_met() -> None:
@@ -260,7 +261,7 @@ def test_of_two_calls_as_near_the_earlier_is_met() -> None:
 def test_a_shorter_timeout_cuts_what_took_longer() -> None:
     """And the recorded call is worked on for nobody."""
     result = replayed(recorded([(0.0, 3.0, "ok"), (1.0, 0.1, "ok")]), timeout(1.0))
-    assert (result.outcomes["timed out"], result.outcomes["succeeded"], result.dependency.wasted) == (1, 1, 1)
+    assert (result.endings["timed out"], result.endings["succeeded"], result.dependency.wasted) == (1, 1, 1)
 
 
 def test_a_breaker_opens_on_recorded_failures_and_spares_the_dependency() -> None:
@@ -269,11 +270,11 @@ def test_a_breaker_opens_on_recorded_failures_and_spares_the_dependency() -> Non
     recording = recorded(rows)
     assert [repr(one) for one in recording.script] == ["recorded failures 30 to 60 s"]
     result = replayed(recording, pipeline(CircuitBreaker("dependency", open_for=5.0), timeout(1.0)))
-    assert result.outcomes["refused"] > 250
+    assert result.endings["refused"] > 250
     assert result.time_to_open == pytest.approx(0.91, abs=0.02)
     assert result.time_to_recover is not None
     assert result.time_to_recover < 6
-    assert (result.false_opens, result.dependency.arrived) == (0, 1000 - result.outcomes["refused"])
+    assert (result.false_opens, result.dependency.arrived) == (0, 1000 - result.endings["refused"])
 
 
 @pytest.mark.parametrize(("failures", "found"), [(4, []), (5, ["recorded failures 10 to 11 s"]), (0, [])])
@@ -284,6 +285,40 @@ def test_a_few_failures_are_no_trouble(failures: int, found: list[str]) -> None:
     assert [repr(one) for one in recorded(rows).script] == found
     crowded = rows + [(10.0 + number / 100, 0.1, "ok") for number in range(100)]
     assert recorded(crowded).script == ()
+
+
+def test_a_quote_that_is_not_closed_swallows_no_calls() -> None:
+    """The line where it opens is named; a text of several lines, properly closed, is one value."""
+    head = "time,duration,outcome,note\n"
+    closed = read(f'{head}1,0.5,ok,"two\nlines"\n2,0.1,ok,"say ""x"""\n3,0.1,ok,a "b" c\n')
+    assert list(closed.recording.times) == [0.0, 1.0, 2.0]
+    for rest in ('1,0.5,ok,"open\n2,0.1,ok,x\n3,0.1,ok,x\n', '1,0.5,ok,"open\n2,0.1,ok,x\n3,0.1,ok,"x"\n'):
+        with pytest.raises(ConfigurationError, match=r"calls.csv:3: a quote opens here and is not closed"):
+            read(f"{head}0,0.1,ok,x\n{rest}")
+
+
+@pytest.mark.parametrize(("calls", "apart"), [(30, 0.1), (100, 0.1), (100, 3600.0), (500, 2.0)])
+def test_a_total_outage_in_a_short_or_sparse_log_is_trouble(calls: int, apart: float) -> None:
+    """Thirty calls are enough to see that the ten in the middle failed, however far apart they are."""
+    third = calls // 3
+    rows = [(number * apart, 0.05, "error" if third <= number < 2 * third else "ok") for number in range(calls)]
+    (found,) = recorded(rows).script
+    assert found.start == pytest.approx(third * apart, abs=calls * apart / 50)
+    assert found.end == pytest.approx(2 * third * apart, abs=calls * apart / 50)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[\n {"time": 1}\n]\n', "calls.csv:1: this is a JSON array; a log has one object a line, as jq"),
+        ("time,duration,outcome\r1,0.5,ok\r", "calls.csv:1: the lines end with a carriage return alone"),
+    ],
+)
+def test_a_log_of_another_kind_is_told_what_it_is(text: str, said: str) -> None:
+    """Not what Python's reader of CSV makes of it."""
+    with pytest.raises(ConfigurationError) as caught:
+        read(text)
+    assert str(caught.value).startswith(said)
 
 
 # -- on the command line -----------------------------------------------------------------------------------
@@ -316,8 +351,9 @@ def test_a_gzipped_log_and_json_lines_print_the_same(tmp_path: Path) -> None:
     assert "naive retries" in texts.pop()
 
 
-def test_reading_says_how_far_it_is(tmp_path: Path) -> None:
+def test_reading_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The share of the bytes, the calls, and how many a second; then the line is empty again."""
+    monkeypatch.setenv("TERM", "xterm")
     log = tmp_path / "calls.csv"
     log.write_text(HEAD + "".join(f"{number},0.05,ok\n" for number in range(20_000)))
     screen, now = Screen(), count()
@@ -336,7 +372,26 @@ def test_only_so_much_of_a_recording_is_played(tmp_path: Path) -> None:
     log.write_text(LOG)
     status, _, _ = said("replay", str(log), "--seconds", "15", "--json", str(out))
     results = json.loads(out.read_text())["results"]
-    assert (status, [sum(one["outcomes"].values()) for one in results]) == (0, [150] * 3)
+    assert (status, [sum(one["endings"].values()) for one in results]) == (0, [150] * 3)
+
+
+def test_a_part_before_the_trouble_has_none(tmp_path: Path) -> None:
+    """What failed later is not played, so it is no trouble of what is; a trouble that is cut lasts to the end."""
+    log = tmp_path / "calls.csv"
+    log.write_text(LOG)
+    status, out, complaints = said("replay", str(log), "--seconds", "8.5")
+    assert (status, complaints) == (0, "")
+    assert " ".join(out.split()).startswith(f"{log}: 8.5 s of recorded calls; no trouble.")
+    assert "from 10 to 15 s" in " ".join(said("replay", str(log), "--seconds", "15")[1].split())
+
+
+def test_the_seconds_of_a_long_recording_are_written_out() -> None:
+    """Twenty days are not 1.728e+06 s."""
+    rows = [(86400.0 * day + 0.1 * number, 0.1, "error") for day in range(21) for number in range(10)]
+    rows += [(86400.0 * day + 864 * number, 0.1, "ok") for day in range(20) for number in range(20, 100)]
+    assert weather(recorded(rows).script) == "recorded failures 21 times from 0 to 1,728,001 s"
+    assert plain(1_728_001.0) == "1,728,001"
+    assert plain(8.5) == "8.5"
 
 
 def test_what_is_noted_goes_to_standard_error(tmp_path: Path) -> None:

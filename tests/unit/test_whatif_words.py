@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import signal
 from collections.abc import Iterable
 from itertools import count
@@ -20,6 +21,12 @@ from resilix.whatif.words import WIDTH, report_of, weather
 
 TROUBLE = 'kind = "outage"\nstart = 5\nseconds = 5'
 POLICIES = "[{ retry = { attempts = 2, wait = 0.1 } }, { timeout = 1.0 }]"
+
+
+@pytest.fixture(autouse=True)
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One with a cursor, wherever the tests run."""
+    monkeypatch.setenv("TERM", "xterm")
 
 
 def played(text: str, progress: Progress | None = None) -> tuple[Scenario, list[Result]]:
@@ -92,6 +99,13 @@ def test_what_never_recovers_is_told_with_its_reason() -> None:
     assert endless.startswith("retry: the trouble lasts to the end. ")
 
 
+def test_who_never_came_back_is_not_said_to_have_been_quick() -> None:
+    """One of a hundred is enough to say so."""
+    hole = (TROUBLE, 'kind = "black_hole"\nstart = 5\nseconds = 5')
+    text = sentences(hole, (POLICIES, "[]"))
+    assert "never came back); more than one of 100 had not come back a minute after the end." in text
+
+
 def test_a_share_that_would_be_zero_is_a_number() -> None:
     """Nobody reads 0.0% failed."""
     brief = ("start = 5\nseconds = 5", "start = 5\nseconds = 0.12\nafter = 0")
@@ -123,6 +137,24 @@ def test_no_line_is_longer_than_promised() -> None:
 def test_episodes_of_one_kind_are_told_as_one(script: Iterable[Episode], told: str) -> None:
     """Twelve outages in a row are flapping."""
     assert weather(list(script)) == told
+
+
+def test_progress_fits_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that wraps cannot be changed in place: its beginning is left out, for the figures are at its end."""
+    screen = Screen()
+    monkeypatch.setattr("os.get_terminal_size", lambda descriptor: os.terminal_size((30, 10)))
+    monkeypatch.setattr(screen, "fileno", lambda: 2)
+    progress = Progress(screen)
+    progress.say("reading /a/long/way/to/calls.csv: 78%, 156,416 calls")
+    assert screen.getvalue() == "\r...ls.csv: 78%, 156,416 calls"
+    progress.clear()
+    assert screen.getvalue().endswith("\r" + " " * 29 + "\r")
+
+
+def test_a_terminal_without_a_cursor_gets_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An editor's shell would show a line for each change."""
+    monkeypatch.setenv("TERM", "dumb")
+    assert not Progress(Screen(), lambda: 1e9).due()
 
 
 def test_progress_is_a_line_that_changes_and_goes_away() -> None:

@@ -11,7 +11,7 @@ from resilix.core import options
 from resilix.core.options import Seconds
 from resilix.errors import ConfigurationError
 from resilix.locks import Lock
-from resilix.runtime import RUNTIME
+from resilix.runtime import RUNTIME, RealDriver
 from resilix.testing.conductor import Conductor
 from resilix.testing.driver import VirtualDriver
 from resilix.testing.foreign import ForeignSleeps
@@ -89,10 +89,15 @@ class VirtualTime:
 
     def __enter__(self) -> Self:
         with _SWAP:
-            if RUNTIME.driver.virtual:
+            if isinstance(RUNTIME.driver, VirtualDriver):
                 raise ConfigurationError(
                     "virtual_time(): another one is running, and there is only one clock; use the one that the outer "
                     "block gave you (pass it on), or leave that block first"
+                )
+            if not isinstance(RUNTIME.driver, RealDriver):
+                raise ConfigurationError(
+                    "virtual_time(): this is run by simulate() or explore(), which has virtual time of its own, where "
+                    "waits cost nothing; leave virtual_time() out (a scenario of explore() has schedule.now())"
                 )
             if self._over:
                 raise ConfigurationError(
@@ -197,7 +202,7 @@ def virtual_time(
 
     Raises:
         ConfigurationError: ``seed`` is no whole number, ``foreign_sleeps`` no bool, ``deadlock_after`` negative,
-            infinite, NaN or no duration; or, on entering, another block is running.
+            infinite, NaN or no duration; or, on entering, another block, a simulation or an exploration is running.
     """
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
         raise options.refuse(

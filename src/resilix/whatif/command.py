@@ -6,8 +6,6 @@ import argparse
 import importlib.util
 import json
 import math
-import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +16,11 @@ from resilix.testing.simulation.result import Result
 from resilix.whatif import help_texts as texts
 from resilix.whatif import shipped
 from resilix.whatif.intake import open_log
+from resilix.whatif.output import NotWrittenError, complain, put, written
 from resilix.whatif.play import Progress, play
 from resilix.whatif.scenario import Candidate, candidates_of, refuse_late, scenario_of
 from resilix.whatif.table import Place
-from resilix.whatif.words import filled, report, report_of, weather
+from resilix.whatif.words import filled, plain, report, report_of, weather
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -79,14 +78,14 @@ def _reporting(name: str, run: Run) -> Run:
         try:
             return run(options)
         except ConfigurationError as error:
-            sys.stderr.write(f"resilix {name}: error: {error}\n")
+            complain(f"resilix {name}: error: {error}\n")
             return 2
         except KeyboardInterrupt:
-            sys.stderr.write(f"\nresilix {name}: interrupted\n")
+            complain(f"\nresilix {name}: interrupted\n")
             return 130
-        except BrokenPipeError:
-            # Whoever read our output has gone. Keep the interpreter's exit from complaining again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except NotWrittenError as error:
+            if str(error):
+                complain(f"resilix {name}: error: {error}\n")
             return 1
 
     return reporting
@@ -96,11 +95,11 @@ def _simulate(options: argparse.Namespace) -> int:
     if options.list:
         _list()
         return 0
-    if options.case is None:
+    if not options.case:
         raise ConfigurationError(f"what is to be simulated? Give a file, or a shipped case: {', '.join(shipped.CASES)}")
     data, file = _case(options.case)
     if options.show:
-        sys.stdout.write(data.decode("utf-8", "replace"))
+        put(data.decode("utf-8", "replace"))
         return 0
     _check_output(options)
     scenario = scenario_of(data, file)
@@ -111,14 +110,13 @@ def _simulate(options: argparse.Namespace) -> int:
     results = play(
         scenario.candidates, scenario.load, scenario.dependency, seconds=seconds, seed=seed, progress=Progress()
     )
-    _print(report_of(scenario, results, seconds, seed))
-    return _write(options, "simulate", scenario.title, results)
+    put(report_of(scenario, results, seconds, seed) + "\n")
+    return _write(options, scenario.title, results)
 
 
 def _list() -> None:
     width = max(map(len, shipped.CASES))
-    for name in shipped.CASES:
-        sys.stdout.write(f"{name.ljust(width)}  {scenario_of(shipped.read(name), name).title}\n")
+    put("".join(f"{name.ljust(width)}  {scenario_of(shipped.read(name), name).title}\n" for name in shipped.CASES))
 
 
 def _case(given: str) -> tuple[bytes, str]:
@@ -145,33 +143,29 @@ def _replay(options: argparse.Namespace) -> int:
     candidates, seed, ignored = candidates_of(data, file)
     if ignored:
         there = " and ".join(f"[{one}]" for one in ignored)
-        sys.stderr.write(f"resilix replay: note: {file}: not used: {there}; the recording stands for it\n")
+        complain(f"resilix replay: note: {file}: not used: {there}; the recording stands for it\n")
     _warn("replay", candidates)
     progress = Progress()
     log = open_log(options.log, progress)
     if log.disordered:
-        sys.stderr.write(
+        complain(
             f"resilix replay: note: {log.disordered:,} of {len(log.recording.times):,} calls were not in the order of "
             "time, and have been sorted\n"
         )
     recording = log.recording
     seconds = min(options.seconds or recording.seconds, recording.seconds)
+    recording.cut(seconds)
     seed = seed if options.seed is None else options.seed
     results = play(candidates, recording.load(), recording, seconds=seconds, seed=seed, progress=progress)
-    head = filled(f"{options.log}: {seconds:g} s of recorded calls; {weather(recording.script)}. {texts.CAVEAT}")
-    _print(report(head, candidates, results, math.inf))
-    return _write(options, "replay", options.log, results)
+    head = filled(f"{options.log}: {plain(seconds)} s of recorded calls; {weather(recording.script)}. {texts.CAVEAT}")
+    put(report(head, candidates, results, math.inf) + "\n")
+    return _write(options, options.log, results)
 
 
 def _warn(command: str, candidates: Sequence[Candidate]) -> None:
     for one in candidates:
         for note in one.notes:
-            sys.stderr.write(f"resilix {command}: note: {one.name}: {note}\n")
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+            complain(f"resilix {command}: note: {one.name}: {note}\n")
 
 
 def _check_output(options: argparse.Namespace) -> None:
@@ -187,14 +181,12 @@ def _check_output(options: argparse.Namespace) -> None:
             raise ConfigurationError(f"--{name} {path}: there is no directory {path.parent}")
 
 
-def _write(options: argparse.Namespace, command: str, title: str, results: Sequence[Result]) -> int:
-    try:
-        if options.json is not None:
-            whole = {"title": title, "results": [json.loads(one.to_json()) for one in results]}
+def _write(options: argparse.Namespace, title: str, results: Sequence[Result]) -> int:
+    if options.json is not None:
+        whole = {"title": title, "results": [json.loads(one.to_json()) for one in results]}
+        with written(options.json):
             options.json.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-        if options.picture is not None:
+    if options.picture is not None:
+        with written(options.picture):
             draw(results, options.picture)
-    except OSError as error:
-        sys.stderr.write(f"resilix {command}: error: {error.filename}: {error.strerror}\n")
-        return 1
     return 0

@@ -27,9 +27,13 @@ def open_log(path: str, progress: Progress) -> Log:
     Raises:
         ConfigurationError: It cannot be read, or a line of it is bad.
     """
+    if not path:
+        raise ConfigurationError("what is to be replayed? Give a log, or - for standard input")
     file = "standard input" if path == "-" else path
     try:
         if path == "-":
+            if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]  # closed when the process was started
+                raise ConfigurationError("standard input is closed; give it a log, or name a file")
             return _read(cast(BufferedReader, sys.stdin.buffer), file, 0, progress)
         with open(path, "rb") as raw:
             return _read(raw, file, os.fstat(raw.fileno()).st_size, progress)

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,8 +33,19 @@ Row: TypeAlias = tuple[Any, Any, Any]
 """Time, duration and outcome, as they were written."""
 
 
+OPEN_QUOTE: Final = 'a quote opens here and is not closed; close it, and write one inside it twice: ""'
+
+
 class BadLineError(ValueError):
-    """What is wrong with a line, for :func:`read_log` to say where."""
+    """What is wrong with a line, for :func:`read_log` to say where.
+
+    Attributes:
+        number: Which line, from 1; 0 for the one read last.
+    """
+
+    def __init__(self, text: str, number: int = 0) -> None:
+        super().__init__(text)
+        self.number = number
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +85,8 @@ def read_log(stream: BinaryIO, file: str, seen: Callable[[int], object] = lambda
             last = moment
             seen(len(times))
     except (BadLineError, csv.Error) as error:
-        raise ConfigurationError(f"{file}:{lines.number}: {error}") from None
+        number = (error.number if isinstance(error, BadLineError) else 0) or lines.number
+        raise ConfigurationError(f"{file}:{number}: {error}") from None
     if not times:
         raise ConfigurationError(f"{file}: there is not one call in it; a log has a line for each: {EXAMPLE}")
     if disordered:
@@ -131,7 +144,7 @@ def _rows(lines: _Lines) -> Iterator[Row]:
         yield _from_json(first)
         yield from map(_from_json, texts)
     else:
-        yield from _from_csv(first, texts)
+        yield from _from_csv(first, _csv_rows(lines, texts))
 
 
 def _from_json(text: str) -> Row:
@@ -148,7 +161,34 @@ def _from_json(text: str) -> Row:
     return values["time"], values["duration"], values["outcome"]
 
 
-def _from_csv(first: str, texts: Iterator[str]) -> Iterator[Row]:
+def _csv_rows(lines: _Lines, texts: Iterator[str]) -> Iterator[list[str]]:
+    """The rows below the head. One of several lines must be properly quoted: else it has swallowed calls."""
+    own: list[tuple[int, str]] = []
+
+    def noted() -> Iterator[str]:
+        for text in texts:
+            own.append((lines.number, text))
+            yield text
+
+    rows = csv.reader(noted())
+    while True:
+        try:
+            row = next(rows, None)
+            if len(own) > 1:
+                deque(csv.reader([text for _, text in own], strict=True), 0)
+        except csv.Error as error:
+            raise BadLineError(str(error) if len(own) < 2 else OPEN_QUOTE, own[0][0]) from None
+        if row is None:
+            return
+        own.clear()
+        yield row
+
+
+def _from_csv(first: str, rows: Iterator[list[str]]) -> Iterator[Row]:
+    if first.lstrip().startswith("["):
+        raise BadLineError("this is a JSON array; a log has one object a line, as jq -c '.[]' writes them")
+    if "\r" in first.strip():
+        raise BadLineError("the lines end with a carriage return alone, and must end with a line feed")
     head = [one.strip().lower() for one in next(csv.reader([first]))]
     missing = [key for key in KEYS if key not in head]
     if missing:
@@ -157,7 +197,7 @@ def _from_csv(first: str, texts: Iterator[str]) -> Iterator[Row]:
             f"others if you like; {missing[0]} is missing in {_short(first.strip())}"
         )
     places = [head.index(key) for key in KEYS]
-    for row in csv.reader(texts):
+    for row in rows:
         if len(row) != len(head):
             raise BadLineError(f"there are {len(row)} values, and the first line names {len(head)} columns")
         yield row[places[0]], row[places[1]], row[places[2]]

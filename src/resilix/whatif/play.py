@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import time
@@ -23,7 +24,7 @@ LOOK: Final = 256
 
 
 class Progress:
-    """One line on a terminal that changes in place; elsewhere nothing at all."""
+    """One line on a terminal that changes in place; elsewhere, and where no line can change, nothing at all."""
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin.
@@ -34,7 +35,9 @@ class Progress:
         """
         self._stream = sys.stderr if stream is None else stream
         self._clock = clock
-        self._shows = self._stream.isatty()
+        # Python has None where a process was started without standard error.
+        there = self._stream is not None  # pyright: ignore[reportUnnecessaryComparison]
+        self._shows = there and self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._next = clock() + PATIENCE
         self._width = 0
 
@@ -45,6 +48,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Put a text in the place of the last one."""
         self._next = self._clock() + EVERY
+        text = _cut(text, self._stream)
         self._stream.write(f"\r{text.ljust(self._width)}")
         self._stream.flush()
         self._width = len(text)
@@ -55,6 +59,15 @@ class Progress:
             self._stream.write("\r" + " " * self._width + "\r")
             self._stream.flush()
             self._width = 0
+
+
+def _cut(text: str, stream: TextIO) -> str:
+    """A text, or its end, where the figures are: a line that wraps could not be changed in place."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except OSError:  # not every terminal says
+        columns = 0
+    return text if len(text) < columns or not columns else "..." + text[4 + len(text) - columns :]
 
 
 def play(
@@ -106,4 +119,4 @@ def _watched(load: Load, seconds: float, progress: Progress, about: str) -> Load
                 progress.say(f"{about}: {min(1.0, moment / seconds):.0%}, {number:,} calls")
             yield moment
 
-    return Load(load.text, times)
+    return Load(load.text, times, load.count)

@@ -25,6 +25,8 @@ TIMEOUT: Final = 2
 LEAST_FAILURES: Final = 5
 LEAST_SHARE: Final = 0.2
 """Trouble is where, in a step of the time, at least so many calls failed, and at least such a share of them."""
+CALLS_OF_STEP: Final = 2 * LEAST_FAILURES
+"""Calls that a step has on average, at least."""
 
 
 class Recording:
@@ -34,7 +36,7 @@ class Recording:
         times: When each came, in seconds from the first.
         durations: What each took, in seconds.
         outcomes: What came of each.
-        seconds: For how long calls came; whole seconds.
+        seconds: For how long calls come; whole seconds, unless it was cut.
         script: Where the recorded calls failed.
     """
 
@@ -48,6 +50,15 @@ class Recording:
         self.outcomes = outcomes
         self.seconds = float(math.floor(times[-1]) + 1)
         self.script = tuple(_troubles(times, outcomes, self.seconds))
+
+    def cut(self, seconds: float) -> None:
+        """Let only the beginning be played. What came later is still there for the retries of its last calls.
+
+        Args:
+            seconds: How much of it.
+        """
+        self.seconds = seconds
+        self.script = tuple(_troubles(self.times, self.outcomes, seconds))
 
     def load(self) -> Load:
         """Calls that come when they came."""
@@ -104,18 +115,26 @@ class Replayed:
 
 def _troubles(times: array[float], outcomes: bytearray, seconds: float) -> Iterator[Episode]:
     """The spans in which calls failed, for tables and pictures. A recording has no other way to say so."""
-    width = width_of(seconds)
+    fine = width_of(seconds)
+    played = bisect.bisect_left(times, seconds)
+    # Few calls, or rare ones, are judged in wider steps: in a step of three calls nothing could be found.
+    width = fine * max(1, math.ceil(CALLS_OF_STEP * seconds / (max(1, played) * fine)))
     steps = math.ceil(seconds / width)
     calls, failures = [0] * steps, [0] * steps
-    for moment, outcome in zip(times, outcomes, strict=True):
+    first, last = [0.0] * steps, [0.0] * steps
+    for moment, outcome in zip(times[:played], outcomes, strict=False):
         step = min(steps - 1, int(moment / width))
         calls[step] += 1
-        failures[step] += outcome != OK
+        if outcome != OK:
+            first[step] = first[step] if failures[step] else moment
+            last[step] = moment
+            failures[step] += 1
     begin: int | None = None
     for step in range(steps + 1):
         bad = step < steps and failures[step] >= max(LEAST_FAILURES, LEAST_SHARE * calls[step])
         if bad and begin is None:
             begin = step
         elif not bad and begin is not None:
-            yield Episode("recorded failures", begin * width, min(step * width, seconds))
+            start, end = int(first[begin] / fine) * fine, (int(last[step - 1] / fine) + 1) * fine
+            yield Episode("recorded failures", start, min(end, seconds))
             begin = None

@@ -113,7 +113,7 @@ def scenario_of(data: bytes, file: str) -> Scenario:
     return Scenario(
         place=top.place,
         title=top.text("title", ""),
-        description=" ".join(top.text("description", "").split()),
+        description=" ".join(top.text("description", "", lines=True).split()),
         seconds=float(seconds),
         seed=_seed(top),
         load=_load(top.table("load", ["kind", "rate", "size", "every", "phase"])),
@@ -182,16 +182,7 @@ def _trouble(values: object, place: Place) -> Episode | list[Episode]:
     make, options = _kind("trouble", TROUBLES, table.values, place)
     if "steps" in options:
         table.whole("steps", 10, 1, MOST)
-    if make is flapping:
-        times = _number(options["seconds"]) / max(1e-9, _number(options["down"]) + _number(options["up"]))
-        if times > MOST:
-            raise place.error(f"it would go down {times:,.0f} times, and may {MOST:,}; write a longer down or up")
     return place.make(make, options)
-
-
-def _number(value: object) -> float:
-    """A number as it is; anything else is refused by whatever reads it, not here."""
-    return float(value) if isinstance(value, (int, float)) and abs(value) < 1e18 else 1.0
 
 
 def _keys_of(makers: dict[str, Callable[..., Any]]) -> list[str]:

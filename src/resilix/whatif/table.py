@@ -14,6 +14,7 @@ from resilix.errors import ConfigurationError
 
 T = TypeVar("T")
 AT_LINE: Final = re.compile(r" \(at line (\d+), column (\d+)\)$")
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 AT_END: Final = " (at end of document)"
 
 
@@ -70,7 +71,7 @@ def parse(data: bytes, file: str) -> dict[str, Any]:
     """
     place = Place(file)
     try:
-        return tomllib.loads(data.decode("utf-8"))
+        return tomllib.loads(data.decode("utf-8-sig"))  # with the mark that editors on Windows put in front
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{file}:{line}: this is not UTF-8, as TOML has to be") from None
@@ -130,11 +131,17 @@ class Table:
             raise self.place.error(f"there are several of [{key}]: write its head with two brackets, [[{key}]]")
         return [(one, self.place.inside(f"[[{key}]] {number}")) for number, one in enumerate(values, 1)]
 
-    def text(self, key: str, default: str | None = None) -> str:
+    def text(self, key: str, default: str | None = None, *, lines: bool = False) -> str:
         """A text.
 
+        Args:
+            key: Which.
+            default: What it is where there is none.
+            lines: Whether it may have several lines.
+
         Raises:
-            ConfigurationError: It is none, or there is none and it has no default.
+            ConfigurationError: It is none, or there is none and it has no default; or it has control characters, which
+                would do to a terminal what they are for.
         """
         value = self.values.get(key, default)
         if not isinstance(value, str) or not value.strip():
@@ -142,6 +149,9 @@ class Table:
                 return default
             what = f"{key} = {shown(value)}" if key in self.values else f"{key} is missing"
             raise self.place.error(f'{what}: it must be a text; write {key} = "…"')
+        if CONTROL.search(" ".join(value.split()) if lines else value.strip()):
+            why = "control characters are not shown" if lines else "it is shown in one line, without control characters"
+            raise self.place.wrong(key, value, why, f'write {key} = "…"')
         return value.strip()
 
     def flag(self, key: str, default: bool) -> bool:

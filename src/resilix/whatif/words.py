@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final
 
 from resilix.policies.hazards import flatten
-from resilix.testing.simulation.result import Outcome, Result, Step, table
+from resilix.testing.simulation.result import Ending, Result, Step, table
 from resilix.testing.simulation.trouble import Episode
 from resilix.whatif.scenario import Candidate, Scenario
 
@@ -30,7 +31,7 @@ def report_of(scenario: Scenario, results: Sequence[Result], seconds: float, see
     dependency = scenario.dependency
     best = "any number of" if dependency.most == math.inf else f"{dependency.most:.0f}"
     traffic = (
-        f"Traffic {scenario.load!r} for {seconds:g} s, seed {seed}. {dependency!r}, "
+        f"Traffic {scenario.load!r} for {plain(seconds)} s, seed {seed}. {dependency!r}, "
         f"{best} requests/s at best; {weather(dependency.script)}."
     )
     head = [part for part in (scenario.title, filled(scenario.description), filled(traffic)) if part]
@@ -60,21 +61,25 @@ def filled(text: str, indent: str = "") -> str:
     return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
+def plain(seconds: float) -> str:
+    """Seconds as people write them, however many: a recording may last for weeks."""
+    return f"{seconds:,.10g}"
+
+
 def weather(script: Sequence[Episode]) -> str:
-    """What happens to a dependency; episodes of one kind that follow each other as one."""
-    spans: list[tuple[str, int | None, float, float]] = []
+    """What happens to a dependency: of each kind, from when to when, and how often where it was well in between."""
+    kinds: dict[tuple[str, int | None], list[Episode]] = {}
     for one in script:
-        known = next((n for n, span in enumerate(spans) if span[:2] == (one.kind, one.shard)), None)
-        if known is None:
-            spans.append((one.kind, one.shard, one.start, one.end))
-        else:
-            kind, shard, start, end = spans[known]
-            spans[known] = (kind, shard, start, max(end, one.end))
-    texts = [
-        f"{kind}{'' if shard is None else f' of shard {shard}'} from {start:g} to {end:g} s"
-        for kind, shard, start, end in spans
-    ]
-    return ", ".join(texts) or "no trouble"
+        kinds.setdefault((one.kind, one.shard), []).append(one)
+    return ", ".join(_spell(*kind, own) for kind, own in kinds.items()) or "no trouble"
+
+
+def _spell(kind: str, shard: int | None, own: Sequence[Episode]) -> str:
+    ends = list(accumulate((one.end for one in own), max))
+    times = 1 + sum(one.start > end for one, end in zip(own[1:], ends, strict=False))
+    where = "" if shard is None else f" of shard {shard}"
+    often = "" if times == 1 or kind == "flapping" else f" {times} times"
+    return f"{kind}{where}{often} from {plain(own[0].start)} to {plain(ends[-1])} s"
 
 
 def _recovery(result: Result, most: float) -> str:
@@ -84,7 +89,7 @@ def _recovery(result: Result, most: float) -> str:
     if after is not None:
         text = "at once when the trouble is over" if after < 0.05 else f"{after:.1f} s after the trouble"
         return f"recovers {text}."
-    if max(one.end for one in result.trouble) >= result.seconds:
+    if result.trouble_lasts:
         return "the trouble lasts to the end."
     end = result.steps[-LAST:]
     rate = _rate(result, end)
@@ -121,20 +126,22 @@ def _opening(candidate: Candidate, result: Result) -> str:
 def _users(result: Result) -> str:
     calls = max(1, result.calls)
     others = [
-        f"{_part(result.outcomes[kind], calls)} {words}"
+        f"{_part(result.endings[kind], calls)} {words}"
         for kind, words in (
-            (Outcome.FALLBACK, "were answered by the fallback"),
-            (Outcome.REFUSED, "were refused"),
-            (Outcome.TIMED_OUT, "timed out"),
-            (Outcome.FAILED, "failed"),
-            (Outcome.UNFINISHED, "never came back"),
+            (Ending.FALLBACK, "were answered by the fallback"),
+            (Ending.REFUSED, "were refused"),
+            (Ending.TIMED_OUT, "timed out"),
+            (Ending.FAILED, "failed"),
+            (Ending.UNFINISHED, "never came back"),
         )
-        if result.outcomes[kind]
+        if result.endings[kind]
     ]
     rest = f" ({', '.join(others)})" if others else ""
     slow = result.latency.p99
-    took = f"{slow * 1000:.0f} ms" if slow < 1 else f"{slow:.2f} s"
-    return f"{result.success_share:.1%} of the calls succeeded{rest}; 99 of 100 took no more than {took}."
+    took = "99 of 100 took no more than " + (f"{slow * 1000:.0f} ms" if slow < 1 else f"{slow:.2f} s")
+    if result.endings[Ending.UNFINISHED] * 100 > calls:
+        took = "more than one of 100 had not come back a minute after the end"
+    return f"{result.success_share:.1%} of the calls succeeded{rest}; {took}."
 
 
 def _part(count: int, calls: int) -> str:

@@ -16,7 +16,7 @@ Example::
 from resilix.testing.durations import constant, exponential, lognormal, uniform
 from resilix.testing.simulation.dependency import Dependency
 from resilix.testing.simulation.load import Load, bursts, phases, poisson, steady
-from resilix.testing.simulation.result import Change, Latency, Outcome, Result, Step, Totals, table
+from resilix.testing.simulation.result import Change, Ending, Latency, Result, Step, Totals, table
 from resilix.testing.simulation.run import simulate
 from resilix.testing.simulation.trouble import (
     Episode,
@@ -29,7 +29,7 @@ from resilix.testing.simulation.trouble import (
 )
 
 __all__ = [
-    "Change", "Dependency", "Episode", "Latency", "Load", "Outcome", "Result", "Step", "Totals", "black_hole",
+    "Change", "Dependency", "Ending", "Episode", "Latency", "Load", "Result", "Step", "Totals", "black_hole",
     "brown_out", "bursts", "cold_start", "constant", "exponential", "flapping", "lognormal", "outage", "phases",
     "poisson", "simulate", "stall", "steady", "table", "uniform",
 ]  # fmt: skip

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from resilix.testing.simulation.modelled import Call, Modelled, Served
-from resilix.testing.simulation.result import Change, Outcome, Result, Step, Totals, latency_of
+from resilix.testing.simulation.result import Change, Ending, Result, Step, Totals, latency_of
 
 STEPS = 120
 """In about how many steps the figures over time are given."""
@@ -19,7 +19,14 @@ AS_BEFORE = 0.95
 """Calls succeed as often as before when they do so at this share of it."""
 
 LASTING = 5
-"""Over so many steps from a moment on, so that a lucky one does not count."""
+"""Over so many steps with calls from a moment on, so that a lucky one does not count."""
+
+ENOUGH = 5
+"""Calls that say as much where fewer steps are left."""
+
+
+AFTERWARDS = 60.0
+"""Virtual seconds for which calls under way at the end may still come to an end."""
 
 
 def width_of(seconds: float) -> float:
@@ -39,6 +46,7 @@ def find(
     calls: Sequence[Call],
     served: Sequence[Served],
     changes: Sequence[Change],
+    unexpected: Mapping[str, int] | None = None,
 ) -> Result:
     """The figures of a simulation."""
     width = width_of(seconds)
@@ -54,9 +62,9 @@ def find(
         seconds=seconds,
         seed=seed,
         load=load,
-        outcomes=_outcomes(calls),
-        latency=latency_of(one.end - one.begin for one in calls if one.end < math.inf),
-        success_latency=latency_of(one.end - one.begin for one in calls if one.outcome is Outcome.SUCCEEDED),
+        endings=_endings(calls),
+        latency=latency_of(_took(one, seconds) for one in calls),
+        success_latency=latency_of(one.end - one.begin for one in calls if one.ending is Ending.SUCCEEDED),
         attempts_per_call=sum(one.attempts for one in calls) / len(calls) if calls else 0.0,
         time_to_open=min((at - begin for at in opened if at >= begin), default=None),
         time_to_recover=recovery,
@@ -69,7 +77,13 @@ def find(
         dependency=_totals(dependency, seconds, width, served),
         changes=tuple(changes),
         steps=steps,
+        unexpected=dict(unexpected or {}),
     )
+
+
+def _took(call: Call, seconds: float) -> float:
+    """How long a call took; one that has not come back took as long as it was waited for, or longer."""
+    return min(call.end, seconds + AFTERWARDS) - call.begin
 
 
 def _was(changes: Sequence[Change], index: int) -> str:
@@ -78,9 +92,9 @@ def _was(changes: Sequence[Change], index: int) -> str:
     return next(same, "closed")
 
 
-def _outcomes(calls: Sequence[Call]) -> dict[str, int]:
-    counted = Counter(one.outcome for one in calls)
-    return {kind.value: counted[kind] for kind in Outcome}
+def _endings(calls: Sequence[Call]) -> dict[str, int]:
+    counted = Counter(one.ending for one in calls)
+    return {kind.value: counted[kind] for kind in Ending}
 
 
 def _steps(width: float, seconds: float, calls: Sequence[Call], served: Sequence[Served]) -> tuple[Step, ...]:
@@ -90,10 +104,8 @@ def _steps(width: float, seconds: float, calls: Sequence[Call], served: Sequence
         by_step[min(count - 1, int(one.begin / width))].append(one)
     steps: list[Step] = []
     for number, (own, there) in enumerate(zip(by_step, served, strict=False)):
-        counted = Counter(one.outcome for one in own)
-        succeeded, fallback, refused = (
-            counted[kind] for kind in (Outcome.SUCCEEDED, Outcome.FALLBACK, Outcome.REFUSED)
-        )
+        counted = Counter(one.ending for one in own)
+        succeeded, fallback, refused = (counted[kind] for kind in (Ending.SUCCEEDED, Ending.FALLBACK, Ending.REFUSED))
         steps.append(
             Step(
                 at=number * width,
@@ -102,7 +114,7 @@ def _steps(width: float, seconds: float, calls: Sequence[Call], served: Sequence
                 fallback=fallback,
                 refused=refused,
                 failed=len(own) - succeeded - fallback - refused,
-                p99=latency_of(one.end - one.begin for one in own if one.end < math.inf).p99,
+                p99=latency_of(_took(one, seconds) for one in own).p99,
                 arrived=there.arrived,
                 wasted=there.wasted,
                 waiting=there.waiting,
@@ -115,10 +127,16 @@ def _recovery(steps: Sequence[Step], width: float, begin: float, end: float) -> 
     """Seconds from the end of the trouble until calls succeed as often as before it, and go on to."""
     before = [one for one in steps if one.at + width <= begin and one.calls]
     usual = sum(one.succeeded for one in before) / sum(one.calls for one in before) if before else 1.0
-    after = [one for one in steps if one.at + width > end]
+    there = [one for one in steps if one.at + width > end]
+    after = [one for one in there if one.calls]  # where nobody calls, nobody succeeds either
+    if there and not after:
+        return 0.0
     for place, step in enumerate(after):
         rest = after[place : place + LASTING]
-        good = sum(one.succeeded for one in rest) >= AS_BEFORE * usual * sum(one.calls for one in rest)
+        calls = sum(one.calls for one in rest)
+        if len(rest) < min(LASTING, len(after)) and calls < ENOUGH:
+            return None
+        good = sum(one.succeeded for one in rest) >= AS_BEFORE * usual * calls
         if good and step.success_share >= AS_BEFORE * usual:
             return max(0.0, step.at - end)
     return None
@@ -126,11 +144,12 @@ def _recovery(steps: Sequence[Step], width: float, begin: float, end: float) -> 
 
 def _totals(dependency: Modelled, seconds: float, width: float, served: Sequence[Served]) -> Totals:
     whole = dependency.places * seconds
+    worked = math.fsum(one.worked for one in served[:-1])  # sum() of 3.12 rounds otherwise than that of 3.11
     return Totals(
         arrived=sum(one.arrived for one in served),
         answered=sum(one.answered for one in served),
         wasted=sum(one.wasted for one in served),
         failed=sum(one.failed for one in served),
-        busy=min(1.0, sum(one.worked for one in served[:-1]) / whole) if whole else 0.0,
+        busy=min(1.0, worked / whole) if whole else 0.0,
         peak=max((one.arrived for one in served[:-1]), default=0) / width,
     )

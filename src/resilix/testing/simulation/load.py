@@ -20,10 +20,12 @@ class Load:
     Attributes:
         text: How it was written.
         times: Gives the moments of all calls, without end, from a random generator.
+        count: About how many calls come in so many seconds; ``None`` where nobody knows.
     """
 
     text: str
     times: Callable[[random.Random], Iterator[float]]
+    count: Callable[[float], float] | None = None
 
     def __repr__(self) -> str:
         return self.text
@@ -46,8 +48,11 @@ def steady(rate: float) -> Load:
     Raises:
         ConfigurationError: It is no such number.
     """
-    each = 1 / _rate("steady", rate)
-    return Load(f"steady({rate:g})", lambda chance: (number * each for number in count()))
+    even = _rate("steady", rate)
+    each = 1 / even
+    return Load(
+        f"steady({rate:g})", lambda chance: (number * each for number in count()), lambda seconds: even * seconds
+    )
 
 
 def poisson(rate: float) -> Load:
@@ -71,7 +76,7 @@ def poisson(rate: float) -> Load:
             now += chance.expovariate(mean)
             yield now
 
-    return Load(f"poisson({rate:g})", times)
+    return Load(f"poisson({rate:g})", times, lambda seconds: mean * seconds)
 
 
 def bursts(rate: float, *, size: int, every: Seconds) -> Load:
@@ -101,7 +106,11 @@ def bursts(rate: float, *, size: int, every: Seconds) -> Load:
                 burst += length
             yield moment
 
-    return Load(f"bursts({rate:g}, size={size}, every={length:g})", times)
+    return Load(
+        f"bursts({rate:g}, size={size}, every={length:g})",
+        times,
+        lambda seconds: about(between, seconds) + size * (seconds // length),
+    )
 
 
 def phases(*several: tuple[Seconds, Loads]) -> Load:
@@ -137,7 +146,20 @@ def phases(*several: tuple[Seconds, Loads]) -> Load:
                 yield begin + moment
             begin += length
 
-    return Load("phases(" + ", ".join(f"({length:g}, {load!r})" for length, load in read) + ")", times)
+    def expected(seconds: float) -> float:
+        calls = 0.0
+        for number, (length, load) in enumerate(read):
+            own = seconds if number == len(read) - 1 else min(length, seconds)
+            calls += about(load, own)
+            seconds -= own
+        return calls
+
+    return Load("phases(" + ", ".join(f"({length:g}, {load!r})" for length, load in read) + ")", times, expected)
+
+
+def about(load: Load, seconds: float) -> float:
+    """About how many calls come in so many seconds; zero where nobody knows."""
+    return 0.0 if load.count is None else load.count(seconds)
 
 
 def load_of(owner: str, option: str, value: Any) -> Load:

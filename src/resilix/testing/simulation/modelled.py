@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from resilix.testing.simulation.loop import SimulatedLoop
-from resilix.testing.simulation.result import Outcome
+from resilix.testing.simulation.result import Ending
 from resilix.testing.simulation.trouble import Episode
 
 ANSWER: Final = object()
@@ -27,7 +27,8 @@ class Call:
         shard: Which shard of the dependency it is for.
         attempts: How often the function ran for it.
         end: When it was over.
-        outcome: What came of it.
+        ending: What its user got.
+        cause: The last error of the dependency, while the call is under way.
     """
 
     number: int
@@ -35,7 +36,8 @@ class Call:
     shard: int
     attempts: int = 0
     end: float = math.inf
-    outcome: Outcome = Outcome.UNFINISHED
+    ending: Ending = Ending.UNFINISHED
+    cause: Exception | None = None
 
 
 @dataclass(slots=True)

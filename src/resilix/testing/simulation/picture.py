@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from resilix.errors import ConfigurationError
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which people with colour-blindness can tell apart.
 ANSWERS = {"succeeded": "#0072B2", "fallback": "#56B4E9", "refused": "#E69F00", "failed": "#D55E00"}
+LABELS = {**{kind: kind for kind in ANSWERS}, "failed": "failed or timed out"}
+TEXT: Final[dict[str, Any]] = {"parse_math": False}
+"""For texts with names in them, in which a dollar is a dollar."""
 STATES = {"closed": "#CFE8DD", "open": "#333333", "half_open": "#F0E442"}
 LINE = "#0072B2"
 TROUBLE = "#bbbbbb"
@@ -51,7 +55,8 @@ def draw(results: Sequence[Result], path: Path) -> Path:
         _answers(answers, result)
         _latency(latency, result)
         _load(load, result)
-        states.set_title(f"{result.name}\n{result.success_share:.1%} succeeded, {_recovery(result)}", fontsize=10)
+        found = f"{result.success_share:.1%} succeeded, {_recovery(result)}"
+        states.set_title(f"{result.name}\n{found}", **TEXT, fontsize=10)
         for axes in (answers, latency, load):
             axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
             axes.set_axisbelow(True)
@@ -69,14 +74,15 @@ def draw(results: Sequence[Result], path: Path) -> Path:
         for axes in row:
             axes.set_ylim(0, top)
     _legend(grid[1][0], results)
-    with rc_context({"svg.hashsalt": "resilix"}):  # the same file for the same result
+    with rc_context({"svg.hashsalt": "resilix"}), warnings.catch_warnings():  # the same file for the same result
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # of letters that the font lacks, whoever named it so
         figure.savefig(path, dpi=100, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
     return path
 
 
 def _legend(axes: Axes, results: Sequence[Result]) -> None:
     """Of the answers that there are."""
-    found = [kind for kind in ANSWERS if any(getattr(one, kind) for result in results for one in result.steps)]
+    found = [LABELS[kind] for kind in ANSWERS if any(getattr(one, kind) for result in results for one in result.steps)]
     handles, labels = axes.get_legend_handles_labels()
     kept = [(handle, label) for handle, label in zip(handles, labels, strict=True) if label in found]
     if kept:
@@ -86,6 +92,8 @@ def _legend(axes: Axes, results: Sequence[Result]) -> None:
 def _recovery(result: Result) -> str:
     if not result.trouble:
         return "no trouble"
+    if result.trouble_lasts:
+        return "the trouble lasts to the end"
     again = result.time_to_recover
     return "never recovers" if again is None else f"recovers {again:.1f} s after the trouble"
 
@@ -105,9 +113,8 @@ def _width(result: Result) -> float:
 def _answers(axes: Axes, result: Result) -> None:
     width = _width(result)
     counts = {kind: _held([getattr(one, kind) / width for one in result.steps]) for kind in ANSWERS}
-    axes.stackplot(
-        _moments(result), *counts.values(), labels=list(counts), colors=list(ANSWERS.values()), step="post", linewidth=0
-    )
+    looks: dict[str, Any] = {"labels": LABELS.values(), "colors": ANSWERS.values(), "step": "post", "linewidth": 0}
+    axes.stackplot(_moments(result), *counts.values(), **looks)
 
 
 def _moments(result: Result) -> list[float]:
@@ -139,7 +146,7 @@ def _style() -> dict[str, Any]:
 
 def _states(axes: Axes, result: Result) -> None:
     names = _breakers(result)[:MOST_ROWS]
-    axes.set_yticks(range(max(1, len(names))), names or ["no breaker opened"], fontsize=8)
+    axes.set_yticks(range(max(1, len(names))), names or ["no breaker opened"], **TEXT, fontsize=8)
     axes.set_ylim(max(1, len(names)) - 0.5, -0.5)
     for row, name in enumerate(names):
         state, since = "closed", 0.0

@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from resilix.errors import ConfigurationError
 from resilix.testing.simulation.trouble import Episode
 
 
-class Outcome(StrEnum):
-    """What the user of a call got."""
+class Ending(StrEnum):
+    """How a call ended for its user."""
 
     SUCCEEDED = "succeeded"
     FALLBACK = "fallback"
@@ -28,6 +29,8 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Latency:
     """How long calls took, in seconds; zero where there were none. Percentiles by nearest rank.
+
+    A call that had not come back a minute after the end counts with the time until then.
 
     Attributes:
         p50: Half took no longer.
@@ -121,7 +124,7 @@ class Result:
         seconds: For how long calls came.
         seed: Where chance began.
         load: How calls came, as text.
-        outcomes: How many calls came to what end.
+        endings: How many calls ended in which way; by the values of :class:`Ending`.
         latency: How long calls took, whatever their end.
         success_latency: How long calls that succeeded took.
         attempts_per_call: Requests that arrived at the dependency, for each call.
@@ -133,13 +136,15 @@ class Result:
         dependency: What came to the dependency.
         changes: What the breakers did.
         steps: The figures over time.
+        unexpected: Errors that the dependency did not raise, with the line that did, and how many calls ended with
+            them: a fallback that raises something else, or a mistake in a policy of your own.
     """
 
     name: str
     seconds: float
     seed: int
     load: str
-    outcomes: dict[str, int]
+    endings: dict[str, int]
     latency: Latency
     success_latency: Latency
     attempts_per_call: float
@@ -150,26 +155,32 @@ class Result:
     dependency: Totals
     changes: tuple[Change, ...]
     steps: tuple[Step, ...]
+    unexpected: dict[str, int]
 
     @property
     def calls(self) -> int:
         """How many calls came."""
-        return sum(self.outcomes.values())
+        return sum(self.endings.values())
 
     @property
     def success_share(self) -> float:
         """Share of the calls that succeeded, 0 to 1."""
-        return self.outcomes[Outcome.SUCCEEDED] / self.calls if self.calls else 1.0
+        return self.endings[Ending.SUCCEEDED] / self.calls if self.calls else 1.0
 
     @property
     def goodput(self) -> float:
         """Calls that succeeded, per second."""
-        return self.outcomes[Outcome.SUCCEEDED] / self.seconds
+        return self.endings[Ending.SUCCEEDED] / self.seconds
 
     @property
     def recovered(self) -> bool:
         """Whether calls succeeded at the end as often as before the trouble."""
         return not self.trouble or self.time_to_recover is not None
+
+    @property
+    def trouble_lasts(self) -> bool:
+        """Whether the trouble lasts to the end, so that nothing can be said about a recovery."""
+        return any(one.end >= self.seconds for one in self.trouble)
 
     def to_json(self) -> str:
         """All of it as JSON, the same text for the same seed."""
@@ -193,14 +204,18 @@ class Result:
         return draw([self], Path(path))
 
     def __str__(self) -> str:
-        return table([self])
+        lines = [
+            f"{count:,} calls ended with {error}, which the dependency did not raise"
+            for error, count in self.unexpected.items()
+        ]
+        return "\n".join([table([self]), *lines])
 
 
 def _rows(one: Result) -> dict[str, str]:
     """One column of the table."""
     return {
         "calls": f"{one.calls:,}",
-        **{kind.value: f"{one.outcomes[kind] / max(1, one.calls):.1%}" for kind in Outcome},
+        **{kind.value: f"{one.endings[kind] / max(1, one.calls):.1%}" for kind in Ending},
         "goodput": f"{one.goodput:.1f}/s",
         "latency p50": _seconds(one.latency.p50),
         "latency p90": _seconds(one.latency.p90),
@@ -209,13 +224,26 @@ def _rows(one: Result) -> dict[str, str]:
         "requests, peak": f"{one.dependency.peak:.0f}/s",
         "requests for nobody": f"{one.dependency.wasted:,}",
         "time to open": _moment(one.time_to_open),
-        "time to recover": _moment(one.time_to_recover) if one.trouble else "no trouble",
+        "time to recover": _recovery(one),
         "false opens": f"{one.false_opens}",
     }
 
 
 def table(results: Sequence[Result]) -> str:
-    """Several results side by side, as text; rows in which all are zero are left out."""
+    """Several results side by side, as text; rows in which all are zero are left out.
+
+    Example::
+
+        print(table([simulate(one, load=70, seconds=180) for one in (naive, better)]))
+
+    Args:
+        results: At least one.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    if not results:
+        raise ConfigurationError("table(): there is no result; write table([first, second])")
     columns = [_rows(one) for one in results]
     cells = {label: [column[label] for column in columns] for label in columns[0]}
     kept = {label: own for label, own in cells.items() if any(one != "0.0%" for one in own)}
@@ -243,6 +271,12 @@ def _rank(ordered: Sequence[float], share: float) -> float:
 
 def _seconds(value: float) -> str:
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def _recovery(one: Result) -> str:
+    if not one.trouble:
+        return "no trouble"
+    return "lasts to the end" if one.trouble_lasts else _moment(one.time_to_recover)
 
 
 def _moment(value: float | None) -> str:

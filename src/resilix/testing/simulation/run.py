@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from resilix.core import options
@@ -20,18 +23,18 @@ from resilix.testing.simulation.charge import Interrupt, in_charge, interruptibl
 from resilix.testing.simulation.copies import Copier
 from resilix.testing.simulation.dependency import Dependency
 from resilix.testing.simulation.driver import SimulatedDriver
-from resilix.testing.simulation.findings import find, width_of
-from resilix.testing.simulation.load import Loads, load_of
+from resilix.testing.simulation.findings import AFTERWARDS, find, width_of
+from resilix.testing.simulation.load import Load, Loads, about, load_of
 from resilix.testing.simulation.loop import SimulatedLoop
 from resilix.testing.simulation.modelled import ANSWER, Call, Modelled, Served
-from resilix.testing.simulation.result import Change, Outcome, Result
+from resilix.testing.simulation.result import Change, Ending, Result
 
 Policies: TypeAlias = Policy[Any] | Callable[[], Policy[Any]]
 """What is simulated: a policy, of which fresh copies are made, or a function that makes one."""
 
 OWNER = "simulate"
-AFTERWARDS = 60.0
-"""Virtual seconds for which calls under way at the end may still come to an end."""
+MOST_CALLS = 20_000_000
+"""Calls, of which each takes 250 bytes and some 30 µs: five gigabytes, and ten minutes."""
 
 
 def simulate(
@@ -91,24 +94,77 @@ def simulate(
         options.whole(OWNER, "clients", clients, least=processes, why="each process has at least one")
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise options.refuse(OWNER, "seed", seed, "it is where chance begins", "write seed=7")
-    there: Modelled = Dependency() if dependency is None else dependency
-    late = [one for one in there.script if one.start >= length]
-    if late:
-        raise options.refuse(
-            OWNER, "seconds", seconds, f"{late[0]!r} would begin after the end", f"write seconds={late[0].end + 60:g}"
-        )
-    arrivals = load_of(OWNER, "load", load)
+    options.flag(OWNER, "shared", shared)
+    options.flag(OWNER, "per_shard", per_shard)
+    column = _named(policies, name)
+    there, arrivals = _there(dependency, length), _arrivals(load, length)
     run = _Run(there, length, seed)
     with interruptible() as run.interrupt, run.in_charge():
         count = 1 if shared else processes
         groups = [run.group(policies, process if count > 1 else None, per_shard=per_shard) for process in range(count)]
         run.play(arrivals.times(random.Random(f"{seed} load")), groups, clients or processes)
-    return find(name or _named(policies), repr(arrivals), seed, length, there, run.calls, run.served, run.changes)
+    return find(column, repr(arrivals), seed, length, there, run.calls, run.served, run.changes, run.unexpected)
 
 
-def _named(policies: Policies) -> str:
-    own = getattr(policies, "name", None) or getattr(policies, "__name__", None)
-    return str(own) if own and own != "<lambda>" else "simulated"
+def _there(dependency: Any, seconds: float) -> Modelled:
+    """What is called, and nothing happens to it that nobody would see."""
+    there: Modelled = Dependency() if dependency is None else dependency
+    if not callable(getattr(there, "model", None)):
+        instead = "write Dependency(capacity=10, service=0.1)"
+        raise options.refuse(OWNER, "dependency", dependency, "it is what is called", instead)
+    late = next((one for one in there.script if one.start >= seconds), None)
+    if late is not None:
+        why = f"{late!r} would begin after the end"
+        raise options.refuse(OWNER, "seconds", seconds, why, f"write seconds={late.end + 60:g}")
+    return there
+
+
+def _arrivals(load: Any, seconds: float) -> Load:
+    """When calls come; not so many that they would fill the memory."""
+    arrivals = load_of(OWNER, "load", load)
+    calls = about(arrivals, seconds)
+    if calls > MOST_CALLS:
+        why = (
+            f"about {calls:,.0f} calls would come in {seconds:,.10g} s, and what became of each is kept in memory, "
+            f"of {MOST_CALLS:,} at most"
+        )
+        raise options.refuse(OWNER, "load", arrivals, why, "write a lower rate, or fewer seconds")
+    return arrivals
+
+
+def _can_be_called(maker: Any) -> bool:
+    """Whether something can be called without arguments, as far as anybody can say."""
+    if not callable(maker):
+        return False
+    try:
+        inspect.signature(maker).bind()
+    except TypeError:
+        return False
+    except ValueError:  # some that are written in C do not say
+        return True
+    return True
+
+
+def _named(policies: Any, name: Any) -> str:
+    """What tables call it."""
+    if not isinstance(policies, Policy) and not _can_be_called(policies):
+        why = "it is a policy, or a function that takes nothing and makes one"
+        raise options.refuse(OWNER, "policies", policies, why, "write pipeline(retry(on=…), …)")
+    if name is None:
+        own = getattr(policies, "name", None) or getattr(policies, "__name__", None)
+        return str(own) if own and own != "<lambda>" else "simulated"
+    if not isinstance(name, str):
+        raise options.refuse(OWNER, "name", name, "it is what tables call it", 'write name="naive retries"')
+    return name
+
+
+def _where(error: Exception) -> str:
+    """What an error is, and the line that raised it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = "" if trace is None else f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})"
+    return f"{type(error).__name__}{place}"
 
 
 class _Group:
@@ -132,7 +188,11 @@ class _Group:
         async def attempt(call: Call) -> Any:
             call.attempts += 1
             self.look()  # a probe has been admitted
-            return await self._run.model.request(call)
+            try:
+                return await self._run.model.request(call)
+            except Exception as error:
+                call.cause = error
+                raise
 
         self.guarded.append(policy(attempt))
 
@@ -154,6 +214,7 @@ class _Run:
         calls: All calls so far.
         served: What came to the dependency, for each step; one more for what comes after the end.
         changes: What breakers did.
+        unexpected: Errors that the dependency did not raise, and how many calls ended with them.
         interrupt: Whether somebody wants it to end.
     """
 
@@ -162,6 +223,7 @@ class _Run:
         self.calls: list[Call] = []
         self.served = [Served()]
         self.changes: list[Change] = []
+        self.unexpected: Counter[str] = Counter()
         self.interrupt = Interrupt()
         self.model = dependency.model(self.loop, random.Random(f"{seed} dependency"), self.served)
         self._seconds = seconds
@@ -231,14 +293,17 @@ class _Run:
         try:
             answer = await guarded(call)
         except RejectedError:
-            call.outcome = Outcome.REFUSED
+            call.ending = Ending.REFUSED
         except TimeoutError:  # ours is one too
-            call.outcome = Outcome.TIMED_OUT
+            call.ending = Ending.TIMED_OUT
         except ConfigurationError as error:
             self._broken = self._broken or error
-        except Exception:
-            call.outcome = Outcome.FAILED
+        except Exception as error:
+            call.ending = Ending.FAILED
+            if error is not call.cause:
+                self.unexpected[_where(error)] += 1
         else:
-            call.outcome = Outcome.SUCCEEDED if answer is ANSWER else Outcome.FALLBACK
+            call.ending = Ending.SUCCEEDED if answer is ANSWER else Ending.FALLBACK
         call.end = self.loop.now
+        call.cause = None  # it would keep all that its traceback knows
         group.look()

@@ -10,6 +10,10 @@ from typing import Any, TypeAlias
 
 from resilix.core import options
 from resilix.core.options import Seconds
+from resilix.errors import ConfigurationError
+
+MOST = 1_000
+"""Episodes that one function makes; with many more, looking for the one in force would take longer than the calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +148,16 @@ def flapping(
         shard: Which shard, from 0; ``None`` for all.
 
     Raises:
-        ConfigurationError: An option cannot mean anything sensible.
+        ConfigurationError: An option cannot mean anything sensible, or there would be more than a thousand outages.
     """
     whole = _episode("flapping", start, seconds, shard)
     off, on = options.duration("flapping", "down", down), options.duration("flapping", "up", up)
-    times = math.ceil((whole.end - whole.start) / (off + on))
-    begins = [whole.start + number * (off + on) for number in range(times)]
+    times = (whole.end - whole.start) / (off + on)
+    if times > MOST:
+        raise ConfigurationError(
+            f"flapping(): it would go down {times:,.0f} times, and may {MOST:,}; write a longer down or up"
+        )
+    begins = [whole.start + number * (off + on) for number in range(math.ceil(times))]
     several = [outage(begin, min(off, whole.end - begin), after=after, shard=shard) for begin in begins]
     return [replace(one, kind="flapping") for one in several]
 
@@ -167,7 +175,7 @@ def cold_start(
         start: When, in seconds from the beginning.
         seconds: Until it is as fast as usual.
         slower: How many times longer its work takes at first, at least 1.
-        steps: In how many steps of equal length its speed grows; at least 1.
+        steps: In how many steps of equal length its speed grows; 1 to 1,000.
         shard: Which shard, from 0; ``None`` for all.
 
     Raises:
@@ -175,7 +183,7 @@ def cold_start(
     """
     whole = _episode("cold start", start, seconds, shard)
     least = 1 / _factor("cold_start", "slower", slower)
-    options.whole("cold_start", "steps", steps, least=1, why="it grows in at least one step")
+    options.whole("cold_start", "steps", steps, least=1, most=MOST, why=f"it grows in 1 to {MOST:,} steps")
     each = (whole.end - whole.start) / steps
     return [
         replace(

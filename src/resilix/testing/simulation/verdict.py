@@ -29,6 +29,9 @@ BEGIN, DOWN, STALLED = 30.0, 45.0, 3.0
 AFTER = 90.0
 """Seconds that are watched after the trouble, besides what the breakers stay open."""
 
+QUICK: Final = 0.02
+"""Seconds of service from which on down all times are shorter in proportion, for so many more calls come in them."""
+
 AMPLIFIES: Final = 1.5
 """Attempts per call in an outage from which on we speak of amplification."""
 
@@ -50,27 +53,36 @@ def paragraph(policy: Policy[Any]) -> str:
     service = min([0.1, *(one.seconds / 10 for one in flat if isinstance(one, Timeout))])
     most = capacity / service
     error = _error(flat)
-    seconds = BEGIN + DOWN + AFTER + 2 * _longest_opening(flat)
+    pace = min(1.0, service / QUICK)
+    begin, out, stop = pace * BEGIN, pace * DOWN, pace * STALLED
+    seconds = begin + out + pace * AFTER + 2 * _longest_opening(flat)
 
-    def run(episode: Any) -> Result:
+    def run(episode: Any, length: float = seconds) -> Result:
         there = Dependency(capacity=capacity, service=exponential(service), script=episode, error=error)
-        return simulate(policy, load=poisson(LOADED * most), dependency=there, seconds=seconds)
+        return simulate(policy, load=poisson(LOADED * most), dependency=there, seconds=length)
 
-    down, stalled = run(outage(BEGIN, DOWN)), run(stall(BEGIN, STALLED))
+    # By itself, for beside a breaker that stays open for an hour the whole outage would be less than one step.
+    during = run(outage(begin, out), begin + out)
+    down, stalled = run(outage(begin, out)), run(stall(begin, stop))
     return " ".join(
         [
-            f"Simulated with {LOADED * most:.3g} calls/s on a dependency that can answer {most:.3g}/s.",
-            _in_outage(down),
-            _afterwards(f"After an outage of {DOWN:g} s", down),
-            _afterwards(f"After a stall of {STALLED:g} s", stalled),
+            f"Simulated with {_rate(LOADED * most)} calls/s on a dependency that can answer {_rate(most)}/s.",
+            _in_outage(during),
+            _afterwards(f"After an outage of {out:.3g} s", down),
+            _afterwards(f"After a stall of {stop:.3g} s", stalled),
         ]
     )
 
 
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def _in_outage(result: Result) -> str:
-    during = [one for one in result.steps if BEGIN <= one.at < BEGIN + DOWN]
-    calls = sum(one.calls for one in during)
-    each = sum(one.arrived for one in during) / calls if calls else 0.0
+    (trouble,) = result.trouble
+    steps = [one for one in result.steps if one.at >= trouble.start]
+    calls = sum(one.calls for one in steps)
+    each = sum(one.arrived for one in steps) / calls if calls else 0.0
     attempts = f"{each:.2f} attempts per call"
     opened = "no breaker opens" if result.time_to_open is None else f"a breaker opens after {result.time_to_open:.1f} s"
     if each >= AMPLIFIES:
