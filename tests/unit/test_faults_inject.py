@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import inspect
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
@@ -96,7 +97,7 @@ class Foreign(Policy[Never]):
 
 def theirs(fn: Any) -> Any:
     """A decorator of somebody else's, polite enough for ``functools.wraps``."""
-    if asyncio.iscoroutinefunction(fn):
+    if inspect.iscoroutinefunction(fn):
 
         @functools.wraps(fn)
         async def awaited(*args: Any, **kwargs: Any) -> Any:
@@ -284,7 +285,7 @@ def test_a_policy_of_the_users_is_handed_what_looks_like_the_function() -> None:
     looks(functools.partial(price, day=2))("ACME")
     assert [one.__qualname__ for one in handed] == ["price", "aprice", "price"]
     assert [one.__doc__ for one in handed[:2]] == [price.__doc__, aprice.__doc__]
-    assert [asyncio.iscoroutinefunction(one) for one in handed] == [False, True, False]
+    assert [inspect.iscoroutinefunction(one) for one in handed] == [False, True, False]
 
 
 def test_methods_and_objects_are_befallen_too() -> None:
