@@ -26,7 +26,7 @@ class Tally:
     """
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[str, str, str], int] = {}
+        self._counts: dict[tuple[str, str, str], list[int]] = {}
         self._labels: set[str] = set()
         # Re-entrant: a signal handler or a finalizer may count in the middle of a count of its own thread.
         self._lock = RLock()
@@ -44,13 +44,13 @@ class Tally:
                 if len(self._labels) >= MOST_LABELS:
                     label = OTHER
                 self._labels.add(label)
-            key = (what, label, detail)
-            self._counts[key] = self._counts.get(key, 0) + 1
+            cell = self._counts.setdefault((what, label, detail), [0])
+            cell[0] += 1  # nothing is called: the handler cannot come in between here
 
     def counts(self) -> dict[tuple[str, str, str], int]:
         """All counts so far, by what, label and detail."""
         with self._lock:
-            return dict(self._counts)
+            return {key: cell[0] for key, cell in self._counts.copy().items()}
 
     def forget(self) -> None:
         """Count from nothing again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from typing import Any
@@ -181,6 +182,32 @@ def test_a_count_made_by_an_interrupt_inside_a_count_does_not_wait_for_itself() 
     assert not counting.is_alive()
     assert tally.counts()[("retries", "price", "")] == 1
     assert tally.counts()[("timeouts", "handler", "")] > 0
+
+
+def test_a_count_made_inside_a_count_of_the_same_thing_is_not_lost() -> None:
+    """Wherever in it the signal handler strikes; the first count of all included."""
+    for moment in range(1, 30):
+        tally, passed = Tally(), 0
+
+        def strike(frame: object, event: str, arg: object, tally: Tally = tally, moment: int = moment) -> None:
+            nonlocal passed
+            if event in ("call", "c_return"):
+                passed += 1
+                if passed == moment:
+                    sys.setprofile(None)
+                    tally.add("retries", "price")
+
+        before = sys.getprofile()
+        sys.setprofile(strike)
+        try:
+            tally.add("retries", "price")
+        finally:
+            sys.setprofile(before)
+        if passed < moment:
+            assert moment > 4, "it never struck inside"
+            return
+        assert tally.counts() == {("retries", "price", ""): 2}, f"lost at moment {moment}"
+    raise AssertionError("a count has more steps than were tried")
 
 
 @pytest.mark.parametrize("options", [{}, {"slow_after": 5.0}, {"on_result": lambda result: False}])
