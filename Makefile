@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-VERSIONS := 3.11 3.12 3.13 3.14
+VERSIONS := 3.11 3.12 3.13 3.14 3.13t 3.14t
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -35,11 +35,13 @@ coverage: $(VENV)/.dev  ## that the tests reach every branch of core/
 	$(BIN)/coverage run -m pytest -q --ignore=tests/e2e --ignore=tests/unit/test_breaker_threads.py $(ARGS)
 	$(BIN)/coverage report --include='src/resilix/core/*' --fail-under=100
 
-test-all:  ## the tests, both ways, on every interpreter found among 3.11 to 3.14
+test-all:  ## the tests, both ways, on every interpreter found among 3.11 to 3.14, free-threaded ones too
 	@set -e; for version in $(VERSIONS); do \
 	    found=; \
-	    for python in "$$(command -v python$$version)" $$HOME/.pyenv/versions/$$version.*/bin/python; do \
-	        if [ -x "$$python" ] && "$$python" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$$version')" 2>/dev/null; \
+	    for python in "$$(command -v python$$version)" $$HOME/.pyenv/versions/$${version%t}.*/bin/python; do \
+	        if [ -x "$$python" ] && "$$python" -c "import sys, sysconfig; \
+	            free = sysconfig.get_config_var('Py_GIL_DISABLED') and 't' or ''; \
+	            sys.exit('%d.%d' % sys.version_info[:2] + free != '$$version')" 2>/dev/null; \
 	        then found=$$python; break; fi; \
 	    done; \
 	    if [ -z "$$found" ]; then echo "== $$version: not on this machine"; continue; fi; \
