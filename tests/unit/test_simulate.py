@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -262,6 +263,16 @@ def test_an_opening_of_a_healthy_dependency_is_false() -> None:
     assert result.recovered, "there was no trouble to recover from"
 
 
+def test_a_load_may_pause_and_end() -> None:
+    """A night, a morning, an evening: nobody calls where the rate is zero; bursts may come alone."""
+    day = phases((60, 0), (30, 5), (10, 0))
+    result = simulate(lambda: pipeline(retry(on=OSError)), load=day, seconds=200, dependency=Dependency())
+    assert sum(result.endings.values()) == 150
+    assert next(step.at for step in result.steps if step.calls) == pytest.approx(60, abs=1)
+    assert list(itertools.islice(bursts(0, size=2, every=10).times(random.Random(1)), 5)) == [10, 10, 20, 20, 30]
+    assert list(poisson(0).times(random.Random(1))) == []
+
+
 def test_a_call_that_never_ends_is_said_to_be_unfinished() -> None:
     """A black hole, and no timeout. Nobody may read that the slowest call took 100 ms."""
     there = Dependency(capacity=10, service=0.1, script=[black_hole(10, 5)])
@@ -363,7 +374,8 @@ def test_a_picture_takes_every_name_as_it_is(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        (lambda: simulate(ours, load=0, seconds=10), r"load=0.*calls per second"),
+        (lambda: simulate(ours, load=0, seconds=10), r"load=steady\(0\)\): nobody calls in 10 s"),
+        (lambda: simulate(ours, load=-1, seconds=10), r"load=-1.*calls per second"),
         (lambda: simulate(ours, load=poisson(1e6), seconds=180), r"about 180,000,000 calls would come in 180 s"),
         (lambda: simulate(ours, load=bursts(1, size=10**6, every=1), seconds=50), r"50,000,050 calls"),
         (lambda: simulate(ours, load=phases((1, 1e6), (9, 10), (1, 1e6)), seconds=31), r"22,000,090 calls"),

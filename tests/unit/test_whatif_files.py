@@ -190,8 +190,8 @@ WRONG: list[tuple[str, str, str]] = [
     # (what is wrong, where the message says it is, what else it says)
     (changed("[load]\nrate = 20", ""), "mine.toml: [load] is missing", "rate = 70"),
     (changed("rate = 20", ""), "mine.toml: [load]: rate is missing", "write rate = 70"),
-    (changed("rate = 20", "rate = 0"), "mine.toml: [load]: poisson(rate=0)", "more than 0"),
-    (changed("rate = 20", "rate = nan"), "mine.toml: [load]: poisson(rate=nan)", "more than 0"),
+    (changed("rate = 20", "rate = -1"), "mine.toml: [load]: poisson(rate=-1)", "0 to 1,000,000"),
+    (changed("rate = 20", "rate = nan"), "mine.toml: [load]: poisson(rate=nan)", "0 to 1,000,000"),
     (changed("rate = 20", 'rate = "20"'), "mine.toml: [load]: poisson(rate='20')", "calls per second"),
     (changed("rate = 20", "rate = true"), "mine.toml: [load]: poisson(rate=True)", "calls per second"),
     (changed("rate = 20", "rates = 20"), "mine.toml: [load]", "did you mean rate?"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from heapq import merge
 from itertools import count
 from typing import Any, TypeAlias
 
@@ -19,7 +20,7 @@ class Load:
 
     Attributes:
         text: How it was written.
-        times: Gives the moments of all calls, without end, from a random generator.
+        times: Gives the moments of all calls, from a random generator.
         count: About how many calls come in so many seconds; ``None`` where nobody knows.
     """
 
@@ -43,12 +44,14 @@ def steady(rate: float) -> Load:
         steady(70)
 
     Args:
-        rate: Calls per second, more than zero.
+        rate: Calls per second. Zero: none, for a phase in which nobody calls.
 
     Raises:
         ConfigurationError: It is no such number.
     """
     even = _rate("steady", rate)
+    if not even:
+        return _nobody("steady(0)")
     each = 1 / even
     return Load(
         f"steady({rate:g})", lambda chance: (number * each for number in count()), lambda seconds: even * seconds
@@ -63,12 +66,14 @@ def poisson(rate: float) -> Load:
         poisson(70)
 
     Args:
-        rate: Calls per second, more than zero.
+        rate: Calls per second. Zero: none.
 
     Raises:
         ConfigurationError: It is no such number.
     """
     mean = _rate("poisson", rate)
+    if not mean:
+        return _nobody("poisson(0)")
 
     def times(chance: random.Random) -> Iterator[float]:
         now = 0.0
@@ -87,7 +92,7 @@ def bursts(rate: float, *, size: int, every: Seconds) -> Load:
         bursts(20, size=200, every=60)
 
     Args:
-        rate: Calls per second between the bursts, more than zero.
+        rate: Calls per second between the bursts. Zero: the bursts alone.
         size: Calls in a burst, at least 1.
         every: Seconds from one burst to the next; the first comes after as many.
 
@@ -99,12 +104,7 @@ def bursts(rate: float, *, size: int, every: Seconds) -> Load:
     length = options.duration("bursts", "every", every)
 
     def times(chance: random.Random) -> Iterator[float]:
-        burst = length
-        for moment in between.times(chance):
-            while burst <= moment:
-                yield from [burst] * size
-                burst += length
-            yield moment
+        return merge((number * length for number in count(1) for _ in range(size)), between.times(chance))
 
     return Load(
         f"bursts({rate:g}, size={size}, every={length:g})",
@@ -157,6 +157,10 @@ def phases(*several: tuple[Seconds, Loads]) -> Load:
     return Load("phases(" + ", ".join(f"({length:g}, {load!r})" for length, load in read) + ")", times, expected)
 
 
+def _nobody(text: str) -> Load:
+    return Load(text, lambda chance: iter(()), lambda seconds: 0.0)
+
+
 def about(load: Load, seconds: float) -> float:
     """About how many calls come in so many seconds; zero where nobody knows."""
     return 0.0 if load.count is None else load.count(seconds)
@@ -172,10 +176,8 @@ def load_of(owner: str, option: str, value: Any) -> Load:
 
 
 def _rate(owner: str, value: Any, option: str = "rate") -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= MOST:
-        raise options.refuse(
-            owner, option, value, f"it is calls per second, more than 0 and at most {MOST:,.0f}", f"write {option}=50"
-        )
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MOST:
+        raise options.refuse(owner, option, value, f"it is calls per second, 0 to {MOST:,.0f}", f"write {option}=50")
     return float(value)
 
 

@@ -129,6 +129,9 @@ def _arrivals(load: Any, seconds: float) -> Load:
             f"of {MOST_CALLS:,} at most"
         )
         raise options.refuse(OWNER, "load", arrivals, why, "write a lower rate, or fewer seconds")
+    if arrivals.count is not None and not calls:
+        why = f"nobody calls in {seconds:,.10g} s, so nothing could be seen"
+        raise options.refuse(OWNER, "load", arrivals, why, "write load=50, or a phase in which somebody calls")
     return arrivals
 
 
@@ -270,7 +273,7 @@ class _Run:
 
     def _next(self, moments: Iterator[float], groups: list[_Group], clients: int) -> None:
         self.interrupt.look()
-        moment = next(moments)
+        moment = next(moments, math.inf)  # a load may end: phases of which the last has a rate of zero
         if moment < self._seconds:
             self.loop.call_at(moment, self._come, moments, groups, clients)
 
