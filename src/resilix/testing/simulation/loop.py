@@ -10,9 +10,11 @@ import asyncio
 import heapq
 import math
 import sys
+from asyncio.tasks import _enter_task, _leave_task  # for loops of others: Python's page "Extending" has them
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context, copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Never, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -31,6 +33,15 @@ class Order(Protocol):
     def randrange(self, stop: int, /) -> int:
         """One of so many, from 0; they stand in the order in which they became ready."""
         ...
+
+
+def _step_out(loop: asyncio.AbstractEventLoop | None) -> Callable[[], None]:
+    """Have the task that waits for us step out: since Python 3.14 a thread has one at a time. What lets it in again."""
+    task = None if loop is None else asyncio.current_task(loop)
+    if loop is None or task is None:
+        return lambda: None
+    _leave_task(loop, task)
+    return partial(_enter_task, loop, task)
 
 
 class Handle:
@@ -179,6 +190,7 @@ class SimulatedLoop(Base):
     def run_while(self, wanted: Callable[[], bool], until: float = math.inf) -> None:
         """Do one thing after the other while that is wanted, and until nothing is left to do up to a moment."""
         before, hooks = asyncio._get_running_loop(), sys.get_asyncgen_hooks()
+        step_in = _step_out(before)
         asyncio._set_running_loop(self)
         sys.set_asyncgen_hooks(finalizer=self._close_generator)
         self._running = True
@@ -189,6 +201,7 @@ class SimulatedLoop(Base):
             self._running = False
             sys.set_asyncgen_hooks(*hooks)
             asyncio._set_running_loop(before)
+            step_in()
 
     def _turn(self, until: float) -> bool:
         """Do one thing; False when nothing is left up to a moment."""
