@@ -86,8 +86,9 @@ def build() -> dict[str, Any]:
 
 
 def key(one: dict[str, Any]) -> str:
-    """The name of a build: its version and a digest of the rest."""
-    return f"{one['version']} {hashlib.sha256(json.dumps(one, sort_keys=True).encode()).hexdigest()[:8]}"
+    """The name of a build: its version, a ``t`` where it has no GIL, and a digest of the rest."""
+    free = "t" if re.match(r"cpython-\d+t", one["abi"]) else ""
+    return f"{one['version']}{free} {hashlib.sha256(json.dumps(one, sort_keys=True).encode()).hexdigest()[:8]}"
 
 
 def entry(measured: Measured) -> dict[str, Any]:
@@ -119,8 +120,15 @@ def nearest(here: str, known: dict[str, Any], kind: str) -> tuple[str, dict[str,
         raise LookupError(f"benchmarks/results/instructions.json has no {kind} at all: run {ACCEPT}")
     if here in candidates:
         return here, SAME_BUILD
+    # Without a GIL a quiet path has other lines.
+    candidates = [name for name in candidates if _is_free(name) == _is_free(here)] or candidates
     best = min(candidates, key=lambda name: _distance(_version(here), _version(name)))
-    return best, OTHER_BUILD if _version(best)[:2] == _version(here)[:2] else OTHER_VERSION
+    same = _version(best)[:2] == _version(here)[:2] and _is_free(best) == _is_free(here)
+    return best, OTHER_BUILD if same else OTHER_VERSION
+
+
+def _is_free(name: str) -> bool:
+    return name.partition(" ")[0].endswith("t")
 
 
 def _version(name: str) -> list[int]:
