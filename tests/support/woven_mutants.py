@@ -47,8 +47,8 @@ def _without_names(fn: Any) -> Shape | None:
     return shape and shape._replace(packed=shape.packed.rpartition(", {")[0] + ", {}")
 
 
-def _without_awaiting(depth: int, shape: Shape, unless: str = "") -> list[str]:
-    return ["return _rx_result"] if depth == 0 else []
+def _without_awaiting(depth: int, unless: str = "") -> list[str]:
+    return []
 
 
 def _idle(self: Any) -> int:
@@ -100,11 +100,16 @@ MUTANTS: dict[str, Plant] = {
 
 @contextmanager
 def planted(name: str) -> Iterator[None]:
-    """Have the mistake in the block; nothing woven with it is kept."""
+    """Have the mistake in the block; nothing woven with it is kept, and no text."""
     with pytest.MonkeyPatch.context() as patch:
-        LOOM.forget()
+        _forget()
         MUTANTS[name](patch)
         try:
             yield
         finally:
-            LOOM.forget()
+            _forget()
+
+
+def _forget() -> None:
+    LOOM.forget()
+    weave_text.forget()

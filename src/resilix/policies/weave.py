@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import linecache
 import os
+import sys
 import threading
 import types
 import weakref
@@ -69,7 +71,7 @@ class Loom:
 
     def __init__(self) -> None:
         self._codes: dict[tuple[Any, ...], types.CodeType] = {}
-        self._numbers = 0
+        self._numbers = itertools.count(1)
         self._lock = threading.RLock()
 
     def code(self, levels: Sequence[Quiet], shape: Shape, *, is_async: bool) -> types.CodeType:
@@ -79,13 +81,10 @@ class Loom:
         if known is not None:
             return known
         source = source_of(levels, shape, is_async=is_async)
-        with self._lock:
-            self._numbers += 1
-            filename = f"<resilix woven {self._numbers}>"
-        namespace: dict[str, Any] = {}
-        # Our own text, and names of parameters.
-        exec(compile(source, filename, "exec", dont_inherit=True), namespace)
-        code: types.CodeType = namespace["woven"].__code__
+        filename = f"<resilix woven {next(self._numbers)}>"
+        # Our own text, and stand-ins for parameters. Nothing is run: the function's code is a constant of the module's.
+        module = compile(source, filename, "exec", dont_inherit=True)
+        code: types.CodeType = next(one for one in module.co_consts if type(one) is types.CodeType)
         with self._lock:
             if len(self._codes) >= MOST_KEPT:
                 self.forget()
@@ -142,16 +141,42 @@ def weave(
             if type(one) is Live:
                 live, one = True, one.look_up()
             namespace[own + name] = one
-    woven = types.FunctionType(code, namespace)
+    woven = function_of(code, namespace, like)
     if not is_async:
         namespace.update(_for_handed(levels, weakref.ref(woven)))
-    if like is not None:
-        woven.__defaults__, woven.__kwdefaults__ = like.__defaults__, like.__kwdefaults__
     if live:
         namespace[f"{OWN}_quiets"] = tuple(level.quiet for level in levels)
         WITH_LIVE_NAMES.add(woven)
     SHUTTER.add(woven)
     return woven
+
+
+SPECIALIZED: Final = sys.version_info < (3, 13)
+"""Whether the interpreter specializes calls of every function. Later ones do so only for functions that a ``def`` made,
+and whose code and defaults nobody has set: an unspecialized call takes a twelfth of a bare wrapper's time longer."""
+
+
+def function_of(code: types.CodeType, namespace: dict[str, Any], like: Any) -> types.FunctionType:
+    """A function with this code and these globals, and the defaults of another."""
+    defaults, by_name = (None, None) if like is None else (like.__defaults__, like.__kwdefaults__)
+    if SPECIALIZED or like is None or defaults is not None or by_name is not None:
+        woven = types.FunctionType(code, namespace, None, defaults)
+        if by_name is not None:
+            woven.__kwdefaults__ = by_name
+        return woven
+    constants = tuple([code if type(one) is types.CodeType else one for one in MAKER.co_consts])
+    made: types.FunctionType = types.FunctionType(MAKER.replace(co_consts=constants), namespace)()
+    return made
+
+
+def _maker() -> AnyCallable:
+    def made() -> None: ...
+
+    return made
+
+
+MAKER: Final = _maker.__code__
+"""Runs a ``def``; of what function, its constants say."""
 
 
 @functools.cache
@@ -170,7 +195,7 @@ def _for_handed(levels: Sequence[Level], woven: weakref.ref[types.FunctionType])
             own.__globals__.update({f"{OWN}_kind": type(result), f"{OWN}_plain": PLAIN})
         return awaitable
 
-    def go_on(depth: int, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def go_on(depth: int, result: Any, /, *args: Any, **kwargs: Any) -> Any:
         for level in reversed(levels[:depth]):
             result = level.handed(result, args, kwargs)
         return result

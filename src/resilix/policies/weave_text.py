@@ -19,8 +19,10 @@ MOST_WRITTEN: Final = 512
 """How many different lists of parameters are remembered."""
 INNER_LINE: Final = "result = INNER"
 PLAIN_LINE: Final = "result = PLAIN"
-CALL_MARK: Final = f"{OWN} CALL"
-"""Stands for the arguments until they are known; no name of a policy's own looks like it."""
+PARAMETERS_MARK, ARGUMENTS_MARK, CALL_MARK, INNERMOST_MARK = _MARKS = tuple(
+    [f"{OWN} {word}" for word in ("PARAMETERS", "ARGUMENTS", "CALL", "INNERMOST")]
+)
+"""Stand for the parts of a shape, in its order, until they are known; no name of a policy's own looks like them."""
 
 
 class Shape(NamedTuple):
@@ -63,18 +65,20 @@ def shape_of(fn: AnyCallable) -> Shape | None:
     code = fn.__code__
     positional, keywords = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
     several = bool(code.co_flags & inspect.CO_VARARGS), bool(code.co_flags & inspect.CO_VARKEYWORDS)
-    names = code.co_varnames[: keywords + sum(several)]
-    shape = _written(positional, code.co_posonlyargcount, code.co_kwonlyargcount, several)
-    return shape._replace(names=names)
+    parameters, arguments, packed, call, _ = _written(
+        positional, code.co_posonlyargcount, code.co_kwonlyargcount, several
+    )
+    return Shape(parameters, arguments, packed, call, code.co_varnames[: keywords + sum(several)])
 
 
 def named(code: types.CodeType, names: tuple[str, ...], like: types.FunctionType) -> types.CodeType:
     """The code of a woven function with the names of the function it stands for, and of that one's parameters."""
-    stand_ins = code.co_varnames[: len(names)]
     constants = code.co_consts
     if like.__code__.co_kwonlyargcount:  # arguments handed on by name
-        real = dict(zip(stand_ins, names, strict=True))
-        constants = tuple([_renamed_constant(one, real) for one in constants])
+        real = dict(zip(code.co_varnames, names))  # noqa: B905 - locals follow the parameters
+        constants = tuple(
+            [_renamed_constant(one, real) if type(one) is tuple or type(one) is str else one for one in constants]
+        )
     return code.replace(
         co_name=like.__name__,
         co_qualname=like.__qualname__,
@@ -119,31 +123,43 @@ def _word() -> re.Pattern[str]:
 
 def source_of(levels: Sequence[Quiet], shape: Shape, *, is_async: bool) -> str:
     """The text of a woven function, which is called ``woven``."""
-    lines = [f"{OWN}_result = {'await ' if is_async else ''}{shape.call}"]
+    text = _text(tuple([level.lines for level in levels]), is_async)
+    for mark, part in zip(_MARKS, shape[:4], strict=True):
+        text = text.replace(mark, part)
+    return text
+
+
+@functools.lru_cache(MOST_WRITTEN)
+def _text(policies: tuple[str, ...], is_async: bool) -> str:
+    """The same with marks for what a function takes: made once for policies in this order."""
+    lines = [f"{OWN}_result = {'await ' if is_async else ''}{INNERMOST_MARK}"]
     if not is_async:
         # A function nearly always returns the same type, and to ask for the type of a result is what costs here.
         kind = f"type({OWN}_result)"
-        lines += _go_on(len(levels), shape, f"{kind} is not {OWN}_kind and {kind} not in {OWN}_plain and ")
-    for depth in range(len(levels) - 1, -1, -1):
-        lines = _level(levels[depth].lines, depth, lines, shape, is_async=is_async)
-    head = f"{'async ' if is_async else ''}def woven({shape.parameters}):"
+        lines += _go_on(len(policies), f"{kind} is not {OWN}_kind and {kind} not in {OWN}_plain and ")
+    for depth in range(len(policies) - 1, -1, -1):
+        lines = _level(policies[depth], depth, lines, is_async=is_async)
+    head = f"{'async ' if is_async else ''}def woven({PARAMETERS_MARK}):"
     return "\n".join([head, *_indented(lines), f"    return {OWN}_result", ""])
 
 
-def _go_on(depth: int, shape: Shape, unless: str = "") -> list[str]:
+def forget() -> None:
+    """Make every text anew from now on: a test has changed how they are made."""
+    _text.cache_clear()
+
+
+def _go_on(depth: int, unless: str = "") -> list[str]:
     """Where a sync function has handed back something to await, the policies around go on with it in their own way.
 
     Returning from the middle skips whatever they would have made of a result.
     """
-    if depth == 0:
-        return [f"return {OWN}_result"]
     return [
         f"if {unless}{OWN}_hands({OWN}_result):",
-        f"    return {OWN}_go_on({depth}, {OWN}_result, {shape.packed})",
+        f"    return {OWN}_go_on({depth}, {OWN}_result, {ARGUMENTS_MARK})",
     ]
 
 
-def _level(text: str, depth: int, inner: list[str], shape: Shape, *, is_async: bool) -> list[str]:
+def _level(text: str, depth: int, inner: list[str], *, is_async: bool) -> list[str]:
     """The lines of one policy around those of the next."""
     wait = "await " if is_async else ""
     lines: list[str] = []
@@ -151,12 +167,18 @@ def _level(text: str, depth: int, inner: list[str], shape: Shape, *, is_async: b
         if bare == INNER_LINE:
             lines += [margin + one for one in inner]
         elif bare == PLAIN_LINE:
-            aside = [f"{OWN}_result = {wait}{OWN}{depth}_shell({shape.arguments})"]
-            aside += [] if is_async else _go_on(depth, shape)
-            lines += [margin + one for one in aside]
+            lines += [margin + one for one in _plain(depth, wait)]
         else:
-            lines.append(margin + bare.replace(CALL_MARK, shape.packed))
+            lines.append(margin + bare)
     return lines
+
+
+def _plain(depth: int, wait: str) -> list[str]:
+    """The lines that leave a call to the shell of a policy; what the outermost makes of it is the answer."""
+    answer = f"{wait}{OWN}{depth}_shell({ARGUMENTS_MARK})"
+    if depth == 0:
+        return [f"return {answer}"]
+    return [f"{OWN}_result = {answer}", *([] if wait else _go_on(depth))]
 
 
 @functools.lru_cache(MOST_WRITTEN)
