@@ -86,7 +86,7 @@ MUTANTS: dict[str, Plant] = {
     "a retry forgets when it began": line(retry, "begin(error, STARTED, CALL)", "begin(error, 0.0, CALL)"),
     "a retry swallows the last error": line(retry, "            raise", "            result = None"),
     "a fallback answers everything": line(fallback, "not answers(error, CALL)", "None"),
-    "a timeout is never armed": line(timeout, "page.arm(when)", "pass"),
+    "a timeout is never armed": line(timeout, "page.arm()", "pass"),
     "a timeout lets the cancellation out": line(timeout, "raise expired(CALL) from error", "raise"),
     "a timeout forgets the task that enters again": line(timeout, "task is None or task in live", "task is None"),
     "defaults are lost": answer(base, "weave", _without_defaults),

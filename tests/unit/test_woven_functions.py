@@ -278,7 +278,7 @@ def test_ten_thousand_shapes_keep_a_bounded_cache() -> None:
     """Code, and source for tracebacks; what was woven before goes on working."""
     first = fallback(None, on=OSError)(lambda *, a=1: a)
     for number in range(10_000):
-        several = (number % 2 == 0, number % 3 == 0)
+        several = (0 if number % 2 else inspect.CO_VARARGS) | (0 if number % 3 else inspect.CO_VARKEYWORDS)
         shape = weave_text._written(number % 4, 0, number // 100, several)
         short = weave_text._written(number % 4, 0, 0, several)
         assert shape.parameters.count("p") >= number // 100

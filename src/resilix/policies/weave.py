@@ -76,7 +76,7 @@ class Loom:
 
     def code(self, levels: Sequence[Quiet], shape: Shape, *, is_async: bool) -> types.CodeType:
         """The code of a woven function, made once."""
-        key = (shape.parameters, shape.call, is_async, *(level.lines for level in levels))
+        key = (shape.parameters, shape.call, is_async, *[level.lines for level in levels])
         known = self._codes.get(key)
         if known is not None:
             return known
@@ -143,7 +143,7 @@ def weave(
             namespace[own + name] = one
     woven = function_of(code, namespace, like)
     if not is_async:
-        namespace.update(_for_handed(levels, weakref.ref(woven)))
+        _add_handed(namespace, levels, weakref.ref(woven))
     if live:
         namespace[f"{OWN}_quiets"] = tuple(level.quiet for level in levels)
         WITH_LIVE_NAMES.add(woven)
@@ -185,8 +185,8 @@ def _builtins(own: str) -> dict[str, type]:
     return {own + one.__name__: one for one in (AttributeError, BaseException, Exception, KeyError)}
 
 
-def _for_handed(levels: Sequence[Level], woven: weakref.ref[types.FunctionType]) -> dict[str, Any]:
-    """What a sync function needs in case it hands back something to await."""
+def _add_handed(namespace: dict[str, Any], levels: Sequence[Level], woven: weakref.ref[types.FunctionType]) -> None:
+    """Add what a sync function needs in case it hands back something to await."""
 
     def hands(result: Any) -> bool:
         awaitable, own = is_awaitable(result), woven()
@@ -200,7 +200,8 @@ def _for_handed(levels: Sequence[Level], woven: weakref.ref[types.FunctionType])
             result = level.handed(result, args, kwargs)
         return result
 
-    return {f"{OWN}_kind": None, f"{OWN}_plain": (), f"{OWN}_hands": hands, f"{OWN}_go_on": go_on}
+    namespace[f"{OWN}_kind"], namespace[f"{OWN}_plain"] = None, ()
+    namespace[f"{OWN}_hands"], namespace[f"{OWN}_go_on"] = hands, go_on
 
 
 def unwoven(shell: AnyCallable, fn: Any, *, is_async: bool) -> Any:

@@ -8,13 +8,14 @@ import keyword
 import re
 import types
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from resilix.policies.functions import AnyCallable
 from resilix.policies.quiet import Quiet
 
 OWN: Final = "_rx"
 """All names in woven code begin with it, so that parameters can have any others."""
+_SEVERAL: Final = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 MOST_WRITTEN: Final = 512
 """How many different lists of parameters are remembered."""
 INNER_LINE: Final = "result = INNER"
@@ -63,22 +64,22 @@ def shape_of(fn: AnyCallable) -> Shape | None:
     if not isinstance(fn, types.FunctionType):
         return None
     code = fn.__code__
-    positional, keywords = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
-    several = bool(code.co_flags & inspect.CO_VARARGS), bool(code.co_flags & inspect.CO_VARKEYWORDS)
-    parameters, arguments, packed, call, _ = _written(
-        positional, code.co_posonlyargcount, code.co_kwonlyargcount, several
+    several = code.co_flags & _SEVERAL
+    parameters, arguments, packed, call, stand_ins = _written(
+        code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, several
     )
-    return Shape(parameters, arguments, packed, call, code.co_varnames[: keywords + sum(several)])
+    return Shape(parameters, arguments, packed, call, code.co_varnames[: len(stand_ins)])
 
 
 def named(code: types.CodeType, names: tuple[str, ...], like: types.FunctionType) -> types.CodeType:
     """The code of a woven function with the names of the function it stands for, and of that one's parameters."""
     constants = code.co_consts
     if like.__code__.co_kwonlyargcount:  # arguments handed on by name
-        real = dict(zip(code.co_varnames, names))  # noqa: B905 - locals follow the parameters
-        constants = tuple(
-            [_renamed_constant(one, real) if type(one) is tuple or type(one) is str else one for one in constants]
-        )
+        real = dict(zip(code.co_varnames, names, strict=False))  # locals follow the parameters
+        constants = tuple([
+            tuple([real.get(one, one) for one in constant]) if type(constant) is tuple else real.get(constant, constant)
+            for constant in constants
+        ])  # fmt: skip
     return code.replace(
         co_name=like.__name__,
         co_qualname=like.__qualname__,
@@ -87,24 +88,21 @@ def named(code: types.CodeType, names: tuple[str, ...], like: types.FunctionType
     )
 
 
-def _renamed_constant(constant: Any, real: dict[str, str]) -> Any:
-    if type(constant) is tuple:
-        return tuple([_renamed_constant(one, real) for one in constant])  # pyright: ignore[reportUnknownVariableType]
-    return real.get(constant, constant) if type(constant) is str else constant
-
-
 @functools.cache
 def _stand_ins(count: int) -> tuple[str, ...]:
     return tuple(f"p{number}" for number in range(count))
 
 
 @functools.lru_cache(MOST_WRITTEN)
-def _written(positional: int, alone: int, by_name: int, several: tuple[bool, bool]) -> Shape:
-    """Parameters as text: so many positional ones, the first of them by position alone, then those by name alone."""
-    names = _stand_ins(positional + by_name + sum(several))
+def _written(positional: int, alone: int, by_name: int, several: int) -> Shape:
+    """Parameters as text: so many positional ones, the first of them by position alone, then those by name alone.
+
+    After them what ``several`` flags say: all further arguments by position, by name, or both.
+    """
+    names = _stand_ins(positional + by_name + several.bit_count())
     given, only, rest = names[:positional], names[positional : positional + by_name], names[positional + by_name :]
-    more = [f"*{rest[0]}"] if several[0] else []
-    named = [f"**{rest[-1]}"] if several[1] else []
+    more = [f"*{rest[0]}"] if several & inspect.CO_VARARGS else []
+    named = [f"**{rest[-1]}"] if several & inspect.CO_VARKEYWORDS else []
     parameters = [*given[:alone], "/", *given[alone:]] if alone else [*given]
     parameters += more or (["*"] if only else [])
     parameters += [*only, *named]
@@ -112,7 +110,7 @@ def _written(positional: int, alone: int, by_name: int, several: tuple[bool, boo
     packed = [*given, *more]
     as_tuple = f"({packed[0]},)" if len(packed) == 1 else f"({', '.join(packed)})"
     as_dict = "{" + ", ".join([*(f"{name!r}: {name}" for name in only), *named]) + "}"
-    return Shape(", ".join(parameters), arguments, f"{as_tuple}, {as_dict}", f"{OWN}_fn({arguments})")
+    return Shape(", ".join(parameters), arguments, f"{as_tuple}, {as_dict}", f"{OWN}_fn({arguments})", names)
 
 
 @functools.cache

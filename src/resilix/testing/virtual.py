@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from resilix.clock import SYSTEM, seeded
 from resilix.core import options
+from resilix.core.deadline import DEADLINE
 from resilix.core.options import Seconds
 from resilix.errors import ConfigurationError
 from resilix.runtime import RUNTIME
@@ -106,6 +107,7 @@ class VirtualTime:
             SYSTEM.now = self.now
             driver = VirtualDriver(conductor)
             RUNTIME.driver = driver
+            DEADLINE.attend(virtual=True)
             if self._deadlock_after:
                 RUNTIME.watcher = driver
             if self._foreign:
@@ -118,6 +120,7 @@ class VirtualTime:
         with _SWAP:
             SYSTEM.now = now
             RUNTIME.driver = driver
+            DEADLINE.attend(virtual=False)
             RUNTIME.watcher = None
             self._over = True
 
