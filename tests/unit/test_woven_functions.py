@@ -7,6 +7,7 @@ import functools
 import gc
 import inspect
 import linecache
+import subprocess
 import sys
 import traceback
 import warnings
@@ -226,6 +227,36 @@ def test_stacked_policies_are_one_frame_and_a_foreign_decorator_only_ends_that()
     assert again(slots(quotes(seen)))() == ["seen"]
     assert again(slots(foreign(quotes(seen))))() == ["seen", "wrapped", "seen"]
     assert again(slots(foreign(quotes(seen)))).__resilix__ == (again, slots, quotes)
+
+
+SPECIALIZED = """
+import dis
+from resilix import CircuitBreaker
+def price(symbol, count): return count
+def spend(price):
+    for _ in range(5_000):
+        price("A", 1)
+async def aprice(symbol, count): return count
+async def aspend(price):
+    for _ in range(5_000):
+        await price("A", 1)
+quotes = CircuitBreaker("quotes")
+spend(quotes(price))
+try:
+    aspend(quotes(aprice)).send(None)
+except StopIteration:
+    pass
+for caller in spend, aspend:
+    print([one.opname for one in dis.get_instructions(caller, adaptive=True) if one.opname.startswith("CALL_PY")])
+"""
+
+
+@pytest.mark.skipif(not GIL, reason="without a GIL calls are specialized from some version on, or not at all")
+def test_the_interpreter_calls_a_woven_function_the_short_way() -> None:
+    """From Python 3.13 on it does so only where a ``def`` made the function and nothing of it was set afterwards."""
+    # In a process of its own: one that is traced, or measured for coverage, may not specialize at all.
+    ran = subprocess.run([sys.executable, "-c", SPECIALIZED], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["['CALL_PY_EXACT_ARGS']"] * 2
 
 
 def test_one_function_may_be_decorated_again_and_again() -> None:

@@ -152,8 +152,11 @@ def weave(
 
 
 SPECIALIZED: Final = sys.version_info < (3, 13)
-"""Whether the interpreter specializes calls of every function. Later ones do so only for functions that a ``def`` made,
-and whose code and defaults nobody has set: an unspecialized call takes a twelfth of a bare wrapper's time longer."""
+"""Whether the interpreter specializes calls of every function.
+
+Later ones do so only for a function that a ``def`` made, and only until its code or its defaults are set; without it a
+call costs four percent of a bare wrapper more.
+"""
 
 
 def function_of(code: types.CodeType, namespace: dict[str, Any], like: Any) -> types.FunctionType:
