@@ -84,7 +84,8 @@ class Loom:
         filename = f"<resilix woven {next(self._numbers)}>"
         # Our own text, and stand-ins for parameters. Nothing is run: the function's code is a constant of the module's.
         module = compile(source, filename, "exec", dont_inherit=True)
-        code: types.CodeType = next(one for one in module.co_consts if type(one) is types.CodeType)
+        code: types.CodeType
+        [code] = [one for one in module.co_consts if type(one) is types.CodeType]
         with self._lock:
             if len(self._codes) >= MOST_KEPT:
                 self.forget()

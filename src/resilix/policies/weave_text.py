@@ -8,7 +8,7 @@ import keyword
 import re
 import types
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from resilix.policies.functions import AnyCallable
 from resilix.policies.quiet import Quiet
@@ -20,10 +20,13 @@ MOST_WRITTEN: Final = 512
 """How many different lists of parameters are remembered."""
 INNER_LINE: Final = "result = INNER"
 PLAIN_LINE: Final = "result = PLAIN"
-PARAMETERS_MARK, ARGUMENTS_MARK, CALL_MARK, INNERMOST_MARK = _MARKS = tuple(
-    [f"{OWN} {word}" for word in ("PARAMETERS", "ARGUMENTS", "CALL", "INNERMOST")]
-)
-"""Stand for the parts of a shape, in its order, until they are known; no name of a policy's own looks like them."""
+PARAMETERS_MARK: Final = f"{OWN} PARAMETERS"
+ARGUMENTS_MARK: Final = f"{OWN} ARGUMENTS"
+CALL_MARK: Final = f"{OWN} CALL"
+INNERMOST_MARK: Final = f"{OWN} INNERMOST"
+Mark = Literal[0, 1, 2, 3]
+_MARKS: Final[dict[str, Mark]] = {PARAMETERS_MARK: 0, ARGUMENTS_MARK: 1, CALL_MARK: 2, INNERMOST_MARK: 3}
+"""They stand for the parts of a shape until these are known; no name of a policy's own looks like them."""
 
 
 class Shape(NamedTuple):
@@ -121,15 +124,16 @@ def _word() -> re.Pattern[str]:
 
 def source_of(levels: Sequence[Quiet], shape: Shape, *, is_async: bool) -> str:
     """The text of a woven function, which is called ``woven``."""
-    text = _text(tuple([level.lines for level in levels]), is_async)
-    for mark, part in zip(_MARKS, shape[:4], strict=True):
-        text = text.replace(mark, part)
-    return text
+    pieces, marks = _text(tuple([level.lines for level in levels]), is_async)
+    fields, parts = shape[:4], [*pieces]
+    for index, which in marks:
+        parts[index] = fields[which]
+    return "".join(parts)
 
 
 @functools.lru_cache(MOST_WRITTEN)
-def _text(policies: tuple[str, ...], is_async: bool) -> str:
-    """The same with marks for what a function takes: made once for policies in this order."""
+def _text(policies: tuple[str, ...], is_async: bool) -> tuple[tuple[str, ...], tuple[tuple[int, Mark], ...]]:
+    """The same in pieces, and which of them stand for what a function takes: made once for policies in this order."""
     lines = [f"{OWN}_result = {'await ' if is_async else ''}{INNERMOST_MARK}"]
     if not is_async:
         # A function nearly always returns the same type, and to ask for the type of a result is what costs here.
@@ -138,7 +142,9 @@ def _text(policies: tuple[str, ...], is_async: bool) -> str:
     for depth in range(len(policies) - 1, -1, -1):
         lines = _level(policies[depth], depth, lines, is_async=is_async)
     head = f"{'async ' if is_async else ''}def woven({PARAMETERS_MARK}):"
-    return "\n".join([head, *_indented(lines), f"    return {OWN}_result", ""])
+    text = "\n".join([head, *_indented(lines), f"    return {OWN}_result", ""])
+    pieces = tuple(re.split(f"({'|'.join(_MARKS)})", text))
+    return pieces, tuple([(index, _MARKS[piece]) for index, piece in enumerate(pieces) if piece in _MARKS])
 
 
 def forget() -> None:
