@@ -142,7 +142,7 @@ def _text(policies: tuple[str, ...], is_async: bool) -> tuple[tuple[str, ...], t
     for depth in range(len(policies) - 1, -1, -1):
         lines = _level(policies[depth], depth, lines, is_async=is_async)
     head = f"{'async ' if is_async else ''}def woven({PARAMETERS_MARK}):"
-    text = "\n".join([head, *_indented(lines), f"    return {OWN}_result", ""])
+    text = "\n".join([head, *_joined(_indented([*lines, f"return {OWN}_result"])), ""])
     pieces = tuple(re.split(f"({'|'.join(_MARKS)})", text))
     return pieces, tuple([(index, _MARKS[piece]) for index, piece in enumerate(pieces) if piece in _MARKS])
 
@@ -205,6 +205,33 @@ def _renamed(text: str, depth: int, is_async: bool) -> list[tuple[str, str]]:
         kept = bare in (INNER_LINE, PLAIN_LINE)
         lines.append((line[: len(line) - len(bare)], bare if kept else _word().sub(word, bare)))
     return lines
+
+
+COMPOUND: Final = frozenset(("if", "elif", "else", "try", "except", "finally", "for", "while", "with"))
+
+
+def _joined(lines: list[str]) -> list[str]:
+    """The same in fewer lines: simple statements that follow each other in one, a block of them in that of its head.
+
+    It is compiled sooner so, and a ``try`` has no step of its own where its block begins in the same line.
+    """
+    blocks: list[tuple[int, str, bool]] = []
+    for line in lines:
+        bare = line.lstrip()
+        margin, simple = len(line) - len(bare), bare.partition(" ")[0].rstrip(":") not in COMPOUND
+        if simple and blocks and blocks[-1][0] == margin and blocks[-1][2]:
+            bare = f"{blocks.pop()[1]}; {bare}"
+        blocks.append((margin, bare, simple))
+    joined: list[str] = []
+    before = after = 0
+    for index, (margin, text, simple) in enumerate(blocks):
+        after = blocks[index + 1][0] if index + 1 < len(blocks) else 0
+        if simple and before < margin and after < margin and joined:
+            joined[-1] += f" {text}"
+        else:
+            joined.append(" " * margin + text)
+        before = margin
+    return joined
 
 
 def _indented(lines: list[str]) -> list[str]:
