@@ -169,8 +169,8 @@ def count_sync(paths: dict[str, Path], meter: Meter) -> list[tuple[str, int]]:
 async def count_async(paths: dict[str, Path], meter: Meter) -> list[tuple[str, int]]:
     """The same for async paths; nothing suspends, so the event loop does nothing in between.
 
-    Each visit is a task of its own, and all of them are kept: how long a dict of tasks looks for one is a matter of where
-    that lies in memory.
+    Each visit is a task of its own, and all of them are kept: how long a dict of tasks looks for one is a matter of
+    where that lies in memory.
     """
 
     async def visit(name: str, path: Path, loop: Any) -> list[tuple[str, int]]:
