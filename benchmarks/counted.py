@@ -182,8 +182,11 @@ async def count_async(paths: dict[str, Path], meter: Meter) -> list[tuple[str, i
             meter.end()
         return [(name, meter.calls), (name, 2 * meter.calls)]
 
-    tasks = [asyncio.create_task(visit(*one)) for one in visits(paths, async_calls, meter)]
-    return [segment for task in tasks for segment in await task]
+    done, tasks = [], []
+    for one in visits(paths, async_calls, meter):
+        tasks.append(asyncio.create_task(visit(*one)))
+        done += await tasks[-1]
+    return done
 
 
 def count(paths: dict[str, Path], meter: Meter) -> list[tuple[str, int]]:
