@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any
+from typing import Any, cast
 
 from resilix.runtime import was_ours
 
@@ -42,13 +42,16 @@ class Page:
 
     def enter(self, task: Task, seconds: float) -> None:
         """Write a call down; its task must not stand here already."""
-        when = self.time() + seconds
-        self.live[task] = (when, task.cancelling())
+        self.live[task] = (self.time() + seconds, task.cancelling())
         if not self.armed:
-            self.arm(when)
+            self.arm()
 
-    def arm(self, when: float) -> None:
-        """Start the timer."""
+    def arm(self) -> None:
+        """Start the timer, for the oldest of the calls; there must be one."""
+        when, _ = next(iter(self.live.values()))
+        self._start(when)
+
+    def _start(self, when: float) -> None:
         self.armed = True
         self.loop.call_at(when, self._fire, context=self._context)
 
@@ -59,7 +62,7 @@ class Page:
         # One walk: to look for the first again and again would take quadratic time when thousands are due.
         for task, (when, cancelling) in self.live.items():
             if when > now:
-                self.arm(when)
+                self._start(when)
                 break
             due.append((task, cancelling))
         for task, cancelling in due:
@@ -89,18 +92,27 @@ def _clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
     return time.monotonic if own else loop.time
 
 
+class _NoPage:
+    """What stands for a page before there is one, so that nobody has to ask whether there is."""
+
+    loop = None
+
+
+_NO_PAGE = cast("Page", _NoPage())
+
+
 class Ledger:
     """The pages of one timeout policy.
 
     Attributes:
-        page: The one used last; look whether its loop is yours.
+        page: The one used last, or one of no loop; look whether its loop is yours.
     """
 
     __slots__ = ("_pages", "page")
 
     def __init__(self) -> None:
         self._pages: dict[asyncio.AbstractEventLoop, Page] = {}
-        self.page: Page | None = None
+        self.page: Page = _NO_PAGE
 
     def page_of(self, loop: asyncio.AbstractEventLoop) -> Page:
         """Find or make the page of a loop."""

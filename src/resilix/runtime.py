@@ -105,7 +105,7 @@ class RealDriver:
     """Time as the machine keeps it."""
 
     def __init__(self) -> None:
-        self.virtual = False  # a quiet path looks at it, where an attribute of the class would be dearer
+        self.virtual = False
 
     def sleep(self, seconds: float) -> None:
         """Block the calling thread; a zero wait costs nothing (``time.sleep(0)`` would cost 80 µs)."""

@@ -48,8 +48,8 @@ def _without_names(fn: Any) -> Shape | None:
     return shape and shape._replace(packed=shape.packed.rpartition(", {")[0] + ", {}")
 
 
-def _without_awaiting(depth: int, shape: Shape, unless: str = "") -> list[str]:
-    return ["return _rx_result"] if depth == 0 else []
+def _without_awaiting(depth: int, unless: str = "") -> list[str]:
+    return []
 
 
 def _idle(self: Any) -> int:
@@ -84,7 +84,7 @@ MUTANTS: dict[str, Plant] = {
     "a retry forgets when it began": line(retry, "begin(error, STARTED, CALL)", "begin(error, 0.0, CALL)"),
     "a retry swallows the last error": line(retry, "            raise", "            result = None"),
     "a fallback answers everything": line(fallback, "not answers(error, CALL)", "None"),
-    "a timeout is never armed": line(timeout, "page.arm(when)", "pass"),
+    "a timeout is never armed": line(timeout, "page.arm()", "pass"),
     "a timeout lets the cancellation out": line(timeout, "raise expired(CALL) from error", "raise"),
     "a timeout forgets the task that enters again": line(timeout, "task is None or task in live", "task is None"),
     "defaults are lost": answer(base, "weave", _without_defaults),
@@ -111,11 +111,16 @@ MUTANTS |= (
 
 @contextmanager
 def planted(name: str) -> Iterator[None]:
-    """Have the mistake in the block; nothing woven with it is kept."""
+    """Have the mistake in the block; nothing woven with it is kept, and no text."""
     with pytest.MonkeyPatch.context() as patch:
-        LOOM.forget()
+        _forget()
         MUTANTS[name](patch)
         try:
             yield
         finally:
-            LOOM.forget()
+            _forget()
+
+
+def _forget() -> None:
+    LOOM.forget()
+    weave_text.forget()

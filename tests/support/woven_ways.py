@@ -252,7 +252,7 @@ class Trio(Base, trio.abc.Clock):
 @contextmanager
 def everything_by(way: Base) -> Iterator[None]:
     """Have everybody read the clock of this way and wait by it, and leave no trace afterwards."""
-    before = SYSTEM.now, RUNTIME.driver, tenacity.time, WEAVE.on, DEADLINE.used, HELD.used
+    before = SYSTEM.now, RUNTIME.driver, tenacity.time, WEAVE.on, DEADLINE.used, DEADLINE.attended, HELD.used
     dice = random.getstate()
     clock = lambda: way.time  # noqa: E731
     SYSTEM.now, RUNTIME.driver = clock, way
@@ -260,7 +260,7 @@ def everything_by(way: Base) -> Iterator[None]:
     try:
         yield
     finally:
-        SYSTEM.now, RUNTIME.driver, tenacity.time, WEAVE.on, DEADLINE.used, HELD.used = before
+        SYSTEM.now, RUNTIME.driver, tenacity.time, WEAVE.on, DEADLINE.used, DEADLINE.attended, HELD.used = before
         random.setstate(dice)
         refresh()
 

@@ -85,7 +85,8 @@ class World:
         self.looked: list[Any] = []
         way.time = 100.0
         TALLY._labels, TALLY._counts = set(), {}
-        DEADLINE.used, HELD.used = script.deadlines_used, script.held_used
+        DEADLINE.used = DEADLINE.attended = script.deadlines_used
+        HELD.used = script.held_used
         refresh()
         random.seed(script.seed)
         self.hook_errors = events.hook_errors()

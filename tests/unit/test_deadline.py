@@ -85,6 +85,21 @@ def test_nested_deadlines_only_narrow(lengths: list[float]) -> None:
     assert state.used
 
 
+def test_timeouts_look_while_time_is_virtual_and_for_good_after_the_first_deadline() -> None:
+    """A process that has seen a deadline goes on looking when virtual time ends."""
+    state = DeadlineState()
+    looked = [state.attended]
+    for virtual in (True, False):
+        state.attend(virtual=virtual)
+        looked.append(state.attended)
+    Context().run(state.narrow, 5.0)
+    looked.append(state.attended)
+    for virtual in (True, False):
+        state.attend(virtual=virtual)
+        looked.append(state.attended)
+    assert looked == [False, True, False, True, True, True]
+
+
 def test_an_error_leaves_the_block_and_takes_the_deadline_along() -> None:
     """The same object comes out, and the deadline is over."""
     error = KeyError()

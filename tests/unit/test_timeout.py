@@ -405,7 +405,8 @@ def test_eager_tasks_are_limited_too() -> None:
 @pytest.mark.parametrize("used", [False, True])
 def test_a_coroutine_that_is_driven_by_hand_is_told_what_it_lacks(used: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a task there is nothing to cancel."""
-    monkeypatch.setattr("resilix.core.deadline.DEADLINE.used", used)
+    for attribute in ("used", "attended"):
+        monkeypatch.setattr(f"resilix.core.deadline.DEADLINE.{attribute}", used)
 
     async def main() -> None:
         coroutine = timeout(1)(hang)()

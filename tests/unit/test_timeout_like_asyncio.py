@@ -24,7 +24,8 @@ SCENARIOS: dict[str, tuple[Body, tuple[float, ...]]] = {}
 @pytest.fixture(params=["ledger", "timer per call"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """How ours keeps time: once any deadline was set in the process, limits differ from call to call."""
-    monkeypatch.setattr("resilix.core.deadline.DEADLINE.used", request.param != "ledger")
+    for attribute in ("used", "attended"):
+        monkeypatch.setattr(f"resilix.core.deadline.DEADLINE.{attribute}", request.param != "ledger")
     return str(request.param)
 
 

@@ -7,6 +7,7 @@ import functools
 import gc
 import inspect
 import linecache
+import subprocess
 import sys
 import sysconfig
 import traceback
@@ -225,6 +226,36 @@ def test_stacked_policies_are_one_frame_and_a_foreign_decorator_only_ends_that()
     assert again(slots(foreign(quotes(seen)))).__resilix__ == (again, slots, quotes)
 
 
+SPECIALIZED = """
+import dis
+from resilix import CircuitBreaker
+def price(symbol, count): return count
+def spend(price):
+    for _ in range(5_000):
+        price("A", 1)
+async def aprice(symbol, count): return count
+async def aspend(price):
+    for _ in range(5_000):
+        await price("A", 1)
+quotes = CircuitBreaker("quotes")
+spend(quotes(price))
+try:
+    aspend(quotes(aprice)).send(None)
+except StopIteration:
+    pass
+for caller in spend, aspend:
+    print([one.opname for one in dis.get_instructions(caller, adaptive=True) if one.opname.startswith("CALL_PY")])
+"""
+
+
+@pytest.mark.skipif(not GIL, reason="without a GIL calls are specialized from some version on, or not at all")
+def test_the_interpreter_calls_a_woven_function_the_short_way() -> None:
+    """From Python 3.13 on it does so only where a ``def`` made the function and nothing of it was set afterwards."""
+    # In a process of its own: one that is traced, or measured for coverage, may not specialize at all.
+    ran = subprocess.run([sys.executable, "-c", SPECIALIZED], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["['CALL_PY_EXACT_ARGS']"] * 2
+
+
 def test_one_function_may_be_decorated_again_and_again() -> None:
     """Each time something new comes out, and what was there stays as it is."""
     trace: list[str] = []
@@ -277,7 +308,7 @@ def test_ten_thousand_shapes_keep_a_bounded_cache() -> None:
     """Code, and source for tracebacks; what was woven before goes on working."""
     first = fallback(None, on=OSError)(lambda *, a=1: a)
     for number in range(10_000):
-        several = (number % 2 == 0, number % 3 == 0)
+        several = (0 if number % 2 else inspect.CO_VARARGS) | (0 if number % 3 else inspect.CO_VARKEYWORDS)
         shape = weave_text._written(number % 4, 0, number // 100, several)
         short = weave_text._written(number % 4, 0, 0, several)
         assert shape.parameters.count("p") >= number // 100

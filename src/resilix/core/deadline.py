@@ -17,19 +17,27 @@ class DeadlineState:
 
     Attributes:
         used: True once any deadline was set in this process.
+        attended: Whether a timeout has to look before it begins: ``used``, or time is not the machine's for a while.
     """
 
-    __slots__ = ("_entered", "_moment", "used")
+    __slots__ = ("_entered", "_moment", "attended", "used")
 
     def __init__(self) -> None:
         self.used = False
+        self.attended = False
         self._moment: ContextVar[float] = ContextVar("resilix_deadline", default=math.inf)
         self._entered: ContextVar[tuple[tuple[object, float], ...]] = ContextVar("resilix_deadlines", default=())
 
     def use(self) -> None:
         """Look for deadlines from now on, for the rest of the process."""
-        self.used = True
+        self.used = self.attended = True
         ATTENTION.ask("deadlines", lambda: self.used)
+
+    def attend(self, *, virtual: bool) -> None:
+        """Have timeouts look while time is virtual, whether or not there are deadlines."""
+        self.attended = virtual or self.used
+        if self.used:  # another thread may have set the first deadline just now
+            self.attended = True
 
     def narrow(self, moment: float, *, tell: bool = True) -> Token[float]:
         """Set the deadline, unless an earlier one holds already.

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import linecache
 import os
+import sys
 import types
 import weakref
 from collections.abc import Sequence
@@ -69,23 +71,21 @@ class Loom:
 
     def __init__(self) -> None:
         self._codes: dict[tuple[Any, ...], types.CodeType] = {}
-        self._numbers = 0
+        self._numbers = itertools.count(1)
         self._lock = RLock()
 
     def code(self, levels: Sequence[Quiet], shape: Shape, *, is_async: bool) -> types.CodeType:
         """The code of a woven function, made once."""
-        key = (shape.parameters, shape.call, is_async, *(level.lines for level in levels))
+        key = (shape.parameters, shape.call, is_async, *[level.lines for level in levels])
         known = self._codes.get(key)
         if known is not None:
             return known
         source = source_of(levels, shape, is_async=is_async)
-        with self._lock:
-            self._numbers += 1
-            filename = f"<resilix woven {self._numbers}>"
-        namespace: dict[str, Any] = {}
-        # Our own text, and names of parameters.
-        exec(compile(source, filename, "exec", dont_inherit=True), namespace)
-        code: types.CodeType = namespace["woven"].__code__
+        filename = f"<resilix woven {next(self._numbers)}>"
+        # Our own text, and stand-ins for parameters. Nothing is run: the function's code is a constant of the module's.
+        module = compile(source, filename, "exec", dont_inherit=True)
+        code: types.CodeType
+        [code] = [one for one in module.co_consts if type(one) is types.CodeType]
         with self._lock:
             if len(self._codes) >= MOST_KEPT:
                 self.forget()
@@ -142,16 +142,45 @@ def weave(
             if type(one) is Live:
                 live, one = True, one.look_up()
             namespace[own + name] = one
-    woven = types.FunctionType(code, namespace)
+    woven = function_of(code, namespace, like)
     if not is_async:
-        namespace.update(_for_handed(levels, weakref.ref(woven)))
-    if like is not None:
-        woven.__defaults__, woven.__kwdefaults__ = like.__defaults__, like.__kwdefaults__
+        _add_handed(namespace, levels, weakref.ref(woven))
     if live:
         namespace[f"{OWN}_quiets"] = tuple(level.quiet for level in levels)
         WITH_LIVE_NAMES.add(woven)
     SHUTTER.add(woven)
     return woven
+
+
+SPECIALIZED: Final = sys.version_info < (3, 13)
+"""Whether the interpreter specializes calls of every function.
+
+Later ones do so only for a function that a ``def`` made, and only until its code or its defaults are set; without it a
+call costs four percent of a bare wrapper more.
+"""
+
+
+def function_of(code: types.CodeType, namespace: dict[str, Any], like: Any) -> types.FunctionType:
+    """A function with this code and these globals, and the defaults of another."""
+    defaults, by_name = (None, None) if like is None else (like.__defaults__, like.__kwdefaults__)
+    if SPECIALIZED or like is None or defaults is not None or by_name is not None:
+        woven = types.FunctionType(code, namespace, None, defaults)
+        if by_name is not None:
+            woven.__kwdefaults__ = by_name
+        return woven
+    constants = tuple([code if type(one) is types.CodeType else one for one in MAKER.co_consts])
+    made: types.FunctionType = types.FunctionType(MAKER.replace(co_consts=constants), namespace)()
+    return made
+
+
+def _maker() -> AnyCallable:
+    def made() -> None: ...
+
+    return made
+
+
+MAKER: Final = _maker.__code__
+"""Runs a ``def``; of what function, its constants say."""
 
 
 @functools.cache
@@ -160,8 +189,8 @@ def _builtins(own: str) -> dict[str, type]:
     return {own + one.__name__: one for one in (AttributeError, BaseException, Exception, KeyError)}
 
 
-def _for_handed(levels: Sequence[Level], woven: weakref.ref[types.FunctionType]) -> dict[str, Any]:
-    """What a sync function needs in case it hands back something to await."""
+def _add_handed(namespace: dict[str, Any], levels: Sequence[Level], woven: weakref.ref[types.FunctionType]) -> None:
+    """Add what a sync function needs in case it hands back something to await."""
 
     def hands(result: Any) -> bool:
         awaitable, own = is_awaitable(result), woven()
@@ -170,12 +199,13 @@ def _for_handed(levels: Sequence[Level], woven: weakref.ref[types.FunctionType])
             own.__globals__.update({f"{OWN}_kind": type(result), f"{OWN}_plain": PLAIN})
         return awaitable
 
-    def go_on(depth: int, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def go_on(depth: int, result: Any, /, *args: Any, **kwargs: Any) -> Any:
         for level in reversed(levels[:depth]):
             result = level.handed(result, args, kwargs)
         return result
 
-    return {f"{OWN}_kind": None, f"{OWN}_plain": (), f"{OWN}_hands": hands, f"{OWN}_go_on": go_on}
+    namespace[f"{OWN}_kind"], namespace[f"{OWN}_plain"] = None, ()
+    namespace[f"{OWN}_hands"], namespace[f"{OWN}_go_on"] = hands, go_on
 
 
 def unwoven(shell: AnyCallable, fn: Any, *, is_async: bool) -> Any:

@@ -28,14 +28,15 @@ class Shutter:
     """Knows every live woven function, and shuts and opens them all."""
 
     def __init__(self) -> None:
-        self._woven: weakref.WeakSet[types.FunctionType] = weakref.WeakSet()
+        # No WeakSet, whose add() is Python: every decoration comes by here.
+        self._woven: set[weakref.ref[types.FunctionType]] = set()
         self._shut = False
         self._lock = RLock()  # a finalizer may decorate, anywhere
 
     def add(self, woven: types.FunctionType) -> None:
         """One more was made."""
         with self._lock:
-            self._woven.add(woven)
+            self._woven.add(weakref.ref(woven, self._woven.discard))
             if self._shut:
                 _shut(woven)
 
@@ -45,14 +46,17 @@ class Shutter:
             shut = INJECTION.door is not None
             if shut is not self._shut:
                 self._shut = shut
-                for woven in list(self._woven):
+                for woven in self._live():
                     (_shut if shut else _open)(woven)
 
     def names(self) -> set[str]:
         """The names of all policies and functions that are woven."""
         with self._lock:
-            every = list(self._woven)
+            every = self._live()
         return {name for one in every for name in (one.__qualname__, *one.__globals__[f"{OWN}_names"])}
+
+    def _live(self) -> list[types.FunctionType]:
+        return [woven for one in list(self._woven) if (woven := one()) is not None]
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""

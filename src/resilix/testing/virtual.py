@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from resilix.clock import SYSTEM, seeded
 from resilix.core import options
+from resilix.core.deadline import DEADLINE
 from resilix.core.options import Seconds
 from resilix.errors import ConfigurationError
 from resilix.locks import Lock
@@ -111,6 +112,7 @@ class VirtualTime:
             SYSTEM.now = self.now
             driver = VirtualDriver(conductor)
             RUNTIME.driver = driver
+            DEADLINE.attend(virtual=True)
             if self._deadlock_after:
                 RUNTIME.watcher = driver
             if self._foreign:
@@ -123,6 +125,7 @@ class VirtualTime:
         with _SWAP:
             SYSTEM.now = now
             RUNTIME.driver = driver
+            DEADLINE.attend(virtual=False)
             RUNTIME.watcher = None
             self._over = True
 
