@@ -21,6 +21,7 @@ import pytest
 from tests.support.front import Traced, breaker, fresh, heard
 
 from resilix import Bulkhead, fallback, pipeline, retry, timeout
+from resilix.attention import GIL
 from resilix.policies import weave_text
 from resilix.policies.quiet import Quiet
 from resilix.policies.weave import LOOM, MOST_KEPT, WEAVE
