@@ -146,10 +146,13 @@ class BreakerCalls(Guard):
         Every frame that an error goes through costs as much as a call of a decorator that does nothing.
         """
         core = self._core
-        if GIL:
-            core.rejected += 1
-        else:
-            core.refused()
+        core.rejected += 1
+        return circuit_open(self._name, None if left == math.inf else left, core.era.reason)
+
+    def _refused_under_lock(self, left: float) -> CircuitOpenError:
+        """The same without a GIL."""
+        core = self._core
+        core.refused()
         return circuit_open(self._name, None if left == math.inf else left, core.era.reason)
 
     def _look_lazy(self) -> Era | None:
@@ -185,7 +188,7 @@ class BreakerCalls(Guard):
             "core": core,
             "clock": self._clock,
             "seconds_left": self._seconds_left,
-            "refusal": self._refused,
+            "refusal": self._refused if GIL else self._refused_under_lock,
             "overtaken": self._overtaken,
         }
         if core.settings.slow_after is not None:

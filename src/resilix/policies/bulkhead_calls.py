@@ -38,8 +38,8 @@ class BulkheadCalls(Guard):
         names = {
             "queue": Live(lambda: self._queue),
             "lend": self._lend if GIL else self._lend_token,
-            "refuses": self._refuses,
-            "refusal": self._refused,
+            "refuses": self._refuses if GIL else self._refuses_tokens,
+            "refusal": self._refused if GIL else self._refused_under_lock,
             "IndexError": IndexError,
         }
         return with_quiet(shell, Quiet(QUIET, names))
@@ -219,15 +219,23 @@ class BulkheadCalls(Guard):
 
     def _refuses(self) -> bool:
         """Whether a call is refused, and there is nothing more to look at."""
-        return self._queue.idle < 1 and self._max_wait <= 0 and not (ATTENTION.wanted and must_look())
+        queue = self._queue
+        return queue.free + queue.kept < 1 and self._max_wait <= 0 and not (ATTENTION.wanted and must_look())
 
     def _refused(self) -> BulkheadFullError:
         """The refusal of such a call: raised in the frame of the woven function."""
         queue = self._queue
-        if GIL:
-            queue.rejected += 1
-        else:
-            queue.reject()
+        queue.rejected += 1
+        return bulkhead_full(self._name, queue.limit, 0.0)
+
+    def _refuses_tokens(self) -> bool:
+        """The same without a GIL."""
+        return self._queue.idle < 1 and self._max_wait <= 0 and not (ATTENTION.wanted and must_look())
+
+    def _refused_under_lock(self) -> BulkheadFullError:
+        """The same without a GIL."""
+        queue = self._queue
+        queue.reject()
         return bulkhead_full(self._name, queue.limit, 0.0)
 
     def _take(self, hold: Hold, label: str) -> bool:
