@@ -10,7 +10,7 @@ TESTS = Path(__file__).resolve().parents[1]
 FILES = (
     "support/without_gil_cases", "unit/test_breaker_rules", "unit/test_breaker_table", "unit/test_breaker_threads",
     "unit/test_bulkhead", "unit/test_bulkhead_interrupts", "unit/test_sync_async_same", "unit/test_totals",
-    "unit/test_woven_everywhere",
+    "unit/test_explored_policies", "unit/test_woven_everywhere",
 )  # fmt: skip
 ONE = """
 import sys

@@ -31,9 +31,8 @@ else:
 """
 
 TOKENS: Final = """
-places = queue
 try:
-    token = places.tokens.pop()
+    token = queue.tokens.pop()
 except IndexError:
     token = lend()
 if token is None:
@@ -44,6 +43,7 @@ else:
     try:
         result = INNER
     finally:
+        places = token.queue
         if places.busy:
             token.drop()
         else:
@@ -51,5 +51,6 @@ else:
             if places.busy:
                 places.absorb()
 """
+"""A token goes back to where it is from: the queue may be exchanged while the call runs, or before it is lent."""
 
 QUIET: Final = COUNTED if GIL else TOKENS
