@@ -6,8 +6,8 @@ import math
 
 from resilix.core import options
 from resilix.core.options import Seconds, checked
-from resilix.core.permits import PermitQueue
-from resilix.core.tokens import Holding, Places
+from resilix.core.permits import Hold, PermitQueue
+from resilix.core.tokens import Places
 from resilix.policies.bulkhead_calls import BulkheadCalls
 from resilix.policies.permit import Permit
 from resilix.policies.place import Place
@@ -113,7 +113,7 @@ class Bulkhead(BulkheadCalls):
             BulkheadFullError: No place came free in time, or the line was full.
             DeadlineExpiredError: The deadline around this call leaves no time to wait for one.
         """
-        hold = Holding(self._queue)
+        hold = Hold(self._queue)
         place = Place(hold)
         try:
             self._enter(hold, self._name)
@@ -130,7 +130,7 @@ class Bulkhead(BulkheadCalls):
             with await slots.aacquire():
                 await fetch("ACME")
         """
-        hold = Holding(self._queue)
+        hold = Hold(self._queue)
         place = Place(hold)
         try:
             await self._aenter(hold, self._name)
