@@ -14,12 +14,15 @@ from tests.support.attention import attending
 
 import resilix
 from resilix import Bulkhead, CircuitBreaker, RetryBudget, deadline, events, fallback, pipeline, retry, timeout
+from resilix.attention import GIL
 from resilix.http.transports import AsyncTransport, SyncTransport
 from resilix.httpx2 import Client, Standard, Transport, standard
 from resilix.policies.weave import WEAVE
 
-pytestmark = pytest.mark.sets_weaving
-"""What they look at is there only where functions are woven."""
+pytestmark = [
+    pytest.mark.sets_weaving,  # what they look at is there only where functions are woven
+    pytest.mark.skipif(not GIL, reason="without a GIL every request goes through the shells"),
+]
 
 URL = "http://quotes.test/ACME"
 

@@ -9,6 +9,10 @@ import pytest
 from tests.support.http_lanes import LANES, Lane
 from tests.support.http_scripts import World, script
 
+from resilix.attention import GIL
+
+pytestmark = pytest.mark.skipif(not GIL, reason="without a GIL every request goes through the shells")
+
 SCRIPTS = 30
 """How many scripts a lane plays."""
 TWICE = [lane for lane in LANES if lane.backend != "trio"]
