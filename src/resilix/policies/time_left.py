@@ -21,8 +21,8 @@ class deadline:  # noqa: N801 - a verb, written where it is needed
 
     No attempt starts, no wait begins and nobody queues for what cannot finish in time. Nested deadlines only narrow. It
     travels in a context variable: tasks started inside have it too, and so do ``asyncio.to_thread``, the workers of
-    ``timeout`` and whatever runs in a copy of the context. A bare ``threading.Thread`` has it only where Python lets threads
-    inherit the context (``-X thread_inherit_context``, from 3.14 on; free-threaded builds do).
+    ``timeout`` and whatever runs in a copy of the context. A bare ``threading.Thread`` has it only where Python lets
+    threads inherit the context (``-X thread_inherit_context``, from 3.14 on; free-threaded builds do).
 
     One object may be entered again, in several tasks and threads at once too: each time counts from its own entry.
 
