@@ -34,6 +34,7 @@ from typing import Any
 
 from benchmarks.counting import INSTRUCTIONS, STEPS, Counts, by_callgrind, by_steps, ratios, valgrind
 from benchmarks.paths import PLANTED
+from resilix.attention import GIL
 
 BASELINES = Path(__file__).parent / "results" / "instructions.json"
 ACCEPT = "python -m benchmarks.instructions --update"
@@ -61,8 +62,11 @@ class Measured:
 
 
 def measure() -> Measured:
-    """Count everything; about half a minute with valgrind, two seconds without."""
-    counters = {STEPS: by_steps} | ({INSTRUCTIONS: by_callgrind} if valgrind() else {})
+    """Count everything; about half a minute with valgrind, two seconds without.
+
+    Without a GIL only steps: there instructions hang on where objects lie, and differ by a percent from run to run.
+    """
+    counters = {STEPS: by_steps} | ({INSTRUCTIONS: by_callgrind} if GIL and valgrind() else {})
     with ThreadPoolExecutor(2) as pool:  # two processes at a time; counts do not mind
         kinds = {kind: pool.submit(count, "--everything") for kind, count in counters.items()}
         lean = {kind: pool.submit(count) for kind, count in counters.items()}

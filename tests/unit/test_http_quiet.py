@@ -82,7 +82,7 @@ def test_the_sync_and_the_async_form_are_the_same_line_by_line() -> None:
         {"limit": 3, "max_wait": 1.0},
         {"on_reject": "response"},
     ],
-    ids=str,
+    ids=lambda options: " ".join(options) or "none",
 )
 def test_a_request_under_the_usual_policies_is_quiet(options: dict[str, Any]) -> None:
     """Each of them, on the second request to an origin at the latest."""
