@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,7 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.breaker import FakeClock, a_breaker
 
-from resilix import Bulkhead, CircuitOpenError, DeadlineExpiredError, calls, deadline, events, fallback, retry, timeout
+from resilix import (
+    Bulkhead,
+    CircuitOpenError,
+    CircuitState,
+    DeadlineExpiredError,
+    calls,
+    deadline,
+    events,
+    fallback,
+    retry,
+    timeout,
+)
 from resilix.tally import MOST_LABELS, OTHER, TALLY, Tally
 from resilix.testing import virtual_time
 
@@ -73,6 +85,33 @@ def test_every_call_is_counted_once(script: list[str]) -> None:
             if not disabled:
                 made[outcome] += 1
     assert breaker.totals()._asdict() == made
+
+
+def test_probes_are_counted_as_what_they_came_to() -> None:
+    """Good ones, bad ones and those whose lease ran out, beside what each closed era had counted."""
+    clock = FakeClock()
+    breaker = a_breaker(clock=clock, on=ConnectionError, consecutive=2, open_for=5.0, probes=2, probe_lease=1.0)
+    seen: list[tuple[int, ...]] = []
+
+    def call(fn: Any, *, after: float = 0.0) -> None:
+        clock.now += after
+        with suppress(ConnectionError):
+            breaker.call(fn)
+        seen.append(breaker.totals()[:3])
+
+    for fn in (int, bad, bad):
+        call(fn)
+    call(int, after=6.0)  # a good probe
+    call(bad)  # and a bad one: open again
+    clock.now += 6.0
+    breaker.acquire()  # one that never comes back
+    clock.now += 7.0
+    call(int)
+    call(int)
+    assert seen == [(1, 0, 0), (1, 1, 0), (1, 2, 0), (2, 2, 0), (2, 3, 0), (3, 4, 0), (4, 4, 0)]
+    assert breaker.state is CircuitState.CLOSED
+    call(bad)
+    assert breaker.totals() == (4, 5, 0, 0)
 
 
 def test_calls_of_eight_threads_are_counted_exactly() -> None:

@@ -278,6 +278,9 @@ def test_the_edge_is_the_end_of_the_newest_slice() -> None:
     assert window.edge == 8.0
     window.resize(0.5, 7.0)
     assert window.edge == 6.5
+    count(window, 9.0, True, False)
+    window.resize(2.0, 9.0)
+    assert ([one.index for one in window.slices], window.edge) == ([0, 3, 4], 10.0)
 
 
 def test_an_outcome_at_the_edge_belongs_to_the_next_slice() -> None:
