@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.support.attention import attending
@@ -37,6 +39,10 @@ of their own. They run one way only, shared out so that both take about as long.
 # The first text that is drawn in a fresh clone takes a second: a table of Unicode is made. And machines are busy.
 settings.register_profile("resilix", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("resilix")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As a shell leaves it to what it runs in the background; there are tests of what Ctrl-C does.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

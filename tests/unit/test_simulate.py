@@ -204,7 +204,6 @@ def test_ctrl_c_ends_it_at_the_next_call() -> None:
             yield moment
 
     driver = RUNTIME.driver
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what it runs in the background without
     with pytest.raises(KeyboardInterrupt):
         simulate(ours, load=Load("pressed", times), dependency=DOWN, seconds=600)
     assert len(came) == 100
