@@ -114,6 +114,22 @@ def test_probes_are_counted_as_what_they_came_to() -> None:
     assert breaker.totals() == (4, 5, 0, 0)
 
 
+def test_a_failed_probe_counts_while_others_are_awaited() -> None:
+    """And so does what was counted before the window became one of another kind."""
+    clock = FakeClock()
+    breaker = a_breaker(clock=clock, on=ConnectionError, consecutive=2, open_for=5.0, probes=3, probe_failures=1)
+    breaker.call(int)
+    breaker.reconfigure(window=calls(20))
+    breaker.call(int)
+    assert breaker.totals() == (2, 0, 0, 0)
+    for after in (0.0, 0.0, 6.0):
+        clock.now += after
+        with pytest.raises(ConnectionError):
+            breaker.call(bad)
+    assert breaker.state is CircuitState.HALF_OPEN
+    assert breaker.totals() == (2, 3, 0, 0)
+
+
 def test_calls_of_eight_threads_are_counted_exactly() -> None:
     """While it opens and closes all the time."""
     breaker = a_breaker(time.monotonic, on=ConnectionError, consecutive=2, open_for=0.0001, window=calls(50))
