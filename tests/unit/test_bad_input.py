@@ -348,3 +348,12 @@ def test_values_that_cannot_be_shown_are_named_by_their_type() -> None:
     with pytest.raises(ConfigurationError) as caught:
         resilix.retry(on=OSError, attempts="x" * 1000)  # type: ignore[arg-type]
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("policy", ["breaker()", "resilix.retry(on=OSError)", "resilix.Bulkhead(fresh(), limit=1)"])
+def test_parentheses_too_many_are_said_to_be_so(policy: str) -> None:
+    """``@quotes()`` instead of ``@quotes``."""
+    made: Any = eval(policy)
+    with pytest.raises(ConfigurationError, match=r"called with nothing to guard.*@quotes, not @quotes\(\)") as caught:
+        made()
+    assert str(caught.value).startswith(repr(made))

@@ -31,6 +31,8 @@ Alt = TypeVar("Alt", covariant=True)
 
 MYPY = False
 """mypy reads this name as True."""
+NOTHING: Any = object()
+"""What a policy is put on that is called without a function."""
 
 
 class Policy(Generic[Alt]):
@@ -94,7 +96,7 @@ class Policy(Generic[Alt]):
     def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Callable[P, Coroutine[Any, Any, R | Alt]]: ...
     @overload
     def __call__(self, fn: Callable[P, R], /) -> Callable[P, R | Alt]: ...
-    def __call__(self, fn: Callable[..., Any], /) -> Callable[..., Any]:
+    def __call__(self, fn: Callable[..., Any] = NOTHING, /) -> Callable[..., Any]:
         """Wrap a function, method, partial or callable object; its signature and type stay.
 
         Example::
@@ -241,6 +243,11 @@ GENERATORS = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 def _check_wrappable(policy: object, fn: Any) -> None:
+    if fn is NOTHING:
+        raise ConfigurationError(
+            f"{policy!r} was called with nothing to guard; as a decorator it stands without parentheses of its own "
+            "(@quotes, not @quotes()), and elsewhere it takes the function: quotes(fetch)"
+        )
     if isinstance(fn, type):
         raise ConfigurationError(
             f"{policy!r} was put on the class {fn.__name__}: it guards calls, not classes; put it on the methods"
