@@ -31,8 +31,6 @@ Alt = TypeVar("Alt", covariant=True)
 
 MYPY = False
 """mypy reads this name as True."""
-NOTHING: Any = object()
-"""What a policy is put on that is called without a function."""
 
 
 class Policy(Generic[Alt]):
@@ -96,7 +94,7 @@ class Policy(Generic[Alt]):
     def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Callable[P, Coroutine[Any, Any, R | Alt]]: ...
     @overload
     def __call__(self, fn: Callable[P, R], /) -> Callable[P, R | Alt]: ...
-    def __call__(self, fn: Callable[..., Any] = NOTHING, /) -> Callable[..., Any]:
+    def __call__(self, fn: Any = ..., /) -> Callable[..., Any]:
         """Wrap a function, method, partial or callable object; its signature and type stay.
 
         Example::
@@ -243,7 +241,7 @@ GENERATORS = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 def _check_wrappable(policy: object, fn: Any) -> None:
-    if fn is NOTHING:
+    if fn is ...:
         raise ConfigurationError(
             f"{policy!r} was called with nothing to guard; as a decorator it stands without parentheses of its own "
             "(@quotes, not @quotes()), and elsewhere it takes the function: quotes(fetch)"
