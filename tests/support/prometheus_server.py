@@ -8,10 +8,11 @@ import shutil
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,12 @@ scrape_configs:
 def _wait_until_ready(server: Prometheus, process: subprocess.Popen[bytes], log: Path) -> None:
     end = time.monotonic() + 20
     while time.monotonic() < end and process.poll() is None:
-        with suppress(OSError), urllib.request.urlopen(f"{server.url}/-/ready", timeout=1):
-            return
+        try:
+            with urllib.request.urlopen(f"{server.url}/-/ready", timeout=1):
+                return
+        except urllib.error.HTTPError as unready:
+            unready.close()
+        except OSError:  # not there yet
+            pass
         time.sleep(0.05)
     raise AssertionError(f"Prometheus did not start:\n{log.read_text(errors='replace')[-2000:]}")
