@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import EXACT
+from resilix.attention import GIL
 
 Results = dict[str, Any]
 
@@ -38,6 +39,7 @@ def machine() -> dict[str, Any]:
         "implementation": platform.python_implementation(),
         "profile_guided": "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""),
         "system": f"{platform.system()} {platform.machine()}",
+        "gil": GIL,
         "cores": os.cpu_count(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
@@ -51,8 +53,9 @@ def headline(results: Results) -> list[str]:
     libraries = ", ".join(f"{name} {version}" for name, version in where["libraries"].items())
     built = f"built {'with' if where['profile_guided'] else 'without'} profile-guided optimisation"
     cores = f"{where['cores']} cores"
+    free = "" if where.get("gil", True) else " (free-threaded)"
     return [
-        f"{where['implementation']} {where['python']}, {built}; {libraries}; {where['system']}, {cores}.",
+        f"{where['implementation']} {where['python']}{free}, {built}; {libraries}; {where['system']}, {cores}.",
         f"{where['date']}, load {where['load']} at the start; {results['rounds']} rounds of about 1 ms a variant.",
     ]
 
