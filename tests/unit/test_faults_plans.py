@@ -182,7 +182,7 @@ def test_the_arguments_of_a_call_have_names() -> None:
         {"key": len},
     ]
     with pytest.raises(TypeError, match="missing a required argument: 'symbol'"):
-        offer()  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+        offer()  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]  # the mistake
     assert faults.Occasion(1, 0.0, "quotes", "quotes", (), {}).arguments == {}
 
 
@@ -386,6 +386,7 @@ class NeedsTwo(Exception):  # noqa: N818 - no public name
         super().__init__(f"{one} and {two}")
 
 
+# What the type checker is told to ignore in them is the mistake itself.
 WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: faults.sequence(), "it is empty"),
     (lambda: faults.sequence(0.5), r"write faults\.latency\(0\.5\)"),

@@ -371,6 +371,7 @@ def test_a_picture_takes_every_name_as_it_is(tmp_path: Any) -> None:
         assert f"<!-- {text}" in drawn
 
 
+# What the type checker is told to ignore in them is the mistake itself.
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [

@@ -4,8 +4,8 @@ On interpreters with a GIL that is ``x.n += 1.0``, which cannot be torn (CPython
 calls, function entry and backward jumps). It is a float because the interpreter recycles floats and allocates integers:
 a tenth of what a guarded call costs. It is exact up to 2**53 calls.
 
-Without a GIL it is one step of an ``itertools.count``, which is a single atomic operation there (documented for free
-threading since CPython 3.13). Other threads may come in between everything else, so whoever has counted looks whether
+Without a GIL it is one step of an ``itertools.count``, which is a single atomic operation there (made so for free
+threading in CPython 3.13). Other threads may come in between everything else, so whoever has counted looks whether
 its counter is still the one in use, and if not, asks whether it was seen (:meth:`Ticking.saw`). That is enough because
 looking at the count is a step of the same atomic as well: a success either comes before the look, and is in it, or
 comes after it, and then sees what was written before the look. All that is not a quiet success happens under the
@@ -37,7 +37,7 @@ class Counting:
         self.edge = math.inf
 
     def tick(self) -> int:
-        """Count one quiet success, as ``n += 1.0`` does: its number."""
+        """Count one quiet success: its number. Quiet lines write ``n += 1.0`` instead, which calls nothing."""
         n = self.n = self.n + 1.0
         return int(n)
 

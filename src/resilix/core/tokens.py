@@ -2,7 +2,7 @@
 
 There ``free -= 1`` can be torn, so it is only done under the lock. What a quiet call takes without it is a *token*: a
 hold that has its place already, in a deque, where taking one and putting one back are single atomic operations
-(documented for free threading since CPython 3.13). Places become tokens when a quiet call finds none, and stop being
+(made so for free threading in CPython 3.13). Places become tokens when a quiet call finds none, and stop being
 some when anybody needs them under the lock: whoever lines up says so first and looks for tokens then, and whoever puts
 one back looks afterwards whether anybody waits (``bulkhead_quiet.py``), so one of the two sees the other.
 

@@ -63,15 +63,11 @@ ADD_LAZILY: Final = """
         succeeded(era)
 """
 """Asking whether there is a counter would cost."""
-TICK_LAZILY: Final = """
+TICK_LAZILY: Final = f"""
     counter = era.counter
     if counter is None:
         succeeded(era)
-    else:
-        number = counter.tick()
-        if era.counter is not counter:
-            overtaken(era, counter, number)
-"""
+    else:{TICK}"""
 
 SLOW: Final = """
 era = core.slow
